@@ -1,0 +1,167 @@
+package heal
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// RunState is the state of a run or of one of its tasks (SPEC X1).
+type RunState string
+
+// The states of runs and tasks.
+const (
+	RunPending    RunState = "pending"
+	RunWaiting    RunState = "waiting_approval"
+	RunRunning    RunState = "running"
+	RunPaused     RunState = "paused"
+	RunSucceeded  RunState = "succeeded"
+	RunFailed     RunState = "failed"
+	RunTimedOut   RunState = "timed_out"
+	RunUnknown    RunState = "unknown" // whether the effect happened is not known; a person decides
+	RunSkipped    RunState = "skipped"
+	RunRolledBack RunState = "rolled_back"
+	RunCancelled  RunState = "cancelled"
+)
+
+// Ended reports whether the state is final.
+func (s RunState) Ended() bool {
+	switch s {
+	case RunSucceeded, RunFailed, RunTimedOut, RunSkipped, RunRolledBack, RunCancelled:
+		return true
+	case RunPending, RunWaiting, RunRunning, RunPaused, RunUnknown:
+		return false
+	}
+	return false
+}
+
+// Run is one playbook being carried out, whole: what the engine needs to go on
+// after a crash and what people are shown.
+type Run struct {
+	ID          RunID             `json:"id"`
+	IncidentID  IncidentID        `json:"incident_id,omitempty"`
+	DecisionID  DecisionID        `json:"decision_id,omitempty"`
+	Attempt     int               `json:"attempt,omitempty"`
+	Scope       Scope             `json:"scope"`
+	Playbook    string            `json:"playbook"`
+	Digest      string            `json:"digest"` // pins the playbook as it was when the run began
+	Target      EntityID          `json:"target"`
+	Params      map[string]string `json:"params,omitempty"`
+	Facts       Facts             `json:"facts,omitzero"` // of the case when the run began, for templates
+	DryRun      bool              `json:"dry_run,omitempty"`
+	State       RunState          `json:"state"`
+	Reason      string            `json:"reason,omitempty"`    // why it is in this state
+	Ending      RunState          `json:"ending,omitempty"`    // how it will end once steps in flight are done
+	Tasks       []TaskRun         `json:"tasks"`               // in the order of the playbook
+	Rollback    RunState          `json:"rollback,omitempty"`  // pending, running, then rolled_back or failed; apart from State
+	HandOver    bool              `json:"hand_over,omitempty"` // a failed task wants a person to take the case
+	Approval    *Approval         `json:"approval,omitempty"`  // of the run as a whole
+	RequestedBy string            `json:"requested_by"`
+	CreatedAt   time.Time         `json:"created_at"`
+	StartedAt   time.Time         `json:"started_at,omitzero"`
+	ActedAt     time.Time         `json:"acted_at,omitzero"` // end of the last task that touched the world
+	EndedAt     time.Time         `json:"ended_at,omitzero"`
+}
+
+// Facts are what the templates of a run can say of its case.
+type Facts struct {
+	Severity Severity          `json:"severity,omitempty"`
+	Pattern  Pattern           `json:"pattern,omitempty"`
+	Title    string            `json:"title,omitempty"`
+	Values   Values            `json:"values,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
+}
+
+// Task finds a task by id, nil if there is none.
+func (r *Run) Task(id string) *TaskRun {
+	for i := range r.Tasks {
+		if r.Tasks[i].ID == id {
+			return &r.Tasks[i]
+		}
+	}
+	return nil
+}
+
+// TaskRun is the state of one task of a run.
+type TaskRun struct {
+	ID        string         `json:"id"`
+	Name      string         `json:"name,omitempty"`
+	Action    string         `json:"action"`
+	State     RunState       `json:"state"`
+	Attempt   int            `json:"attempt"` // 1 while and after the first try
+	Output    map[string]any `json:"output,omitempty"`
+	Preview   string         `json:"preview,omitempty"` // dry run: what would be done
+	Error     string         `json:"error,omitempty"`
+	ErrorKind string         `json:"error_kind,omitempty"`
+	Refusal   *Reason        `json:"refusal,omitempty"` // a guard said no
+	Approval  *Approval      `json:"approval,omitempty"`
+	DueAt     time.Time      `json:"due_at,omitzero"` // next try, or deadline of an approval
+	StartedAt time.Time      `json:"started_at,omitzero"`
+	EndedAt   time.Time      `json:"ended_at,omitzero"`
+	Undo      *UndoRun       `json:"undo,omitempty"`
+	Order     int            `json:"order,omitempty"` // position among completed tasks, for rollback
+}
+
+// UndoRun is the compensation of one completed task.
+type UndoRun struct {
+	Action    string    `json:"action"`
+	State     RunState  `json:"state"`
+	Attempt   int       `json:"attempt"`
+	Error     string    `json:"error,omitempty"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+}
+
+// Approval is a question to a person and its answer.
+type Approval struct {
+	Question  string    `json:"question"`
+	Owner     string    `json:"owner"` // role or identity that is asked
+	AskedAt   time.Time `json:"asked_at"`
+	Deadline  time.Time `json:"deadline"`
+	Answer    string    `json:"answer,omitempty"` // approved, denied, expired
+	By        string    `json:"by,omitempty"`
+	Note      string    `json:"note,omitempty"`
+	AnswerAt  time.Time `json:"answer_at,omitzero"`
+	Escalated bool      `json:"escalated,omitempty"`
+}
+
+// The answers to an approval.
+const (
+	Approved = "approved"
+	DeniedBy = "denied"
+	Expired  = "expired"
+)
+
+// StepKey identifies one try of one task: it travels to the target where it
+// can, so that the world can be asked whether it happened.
+type StepKey struct {
+	Run     RunID
+	Task    string
+	Undo    bool
+	Attempt int
+}
+
+// String gives "run/task/attempt", with "~" before the task of an undo.
+func (k StepKey) String() string {
+	task := k.Task
+	if k.Undo {
+		task = "~" + task
+	}
+	return fmt.Sprintf("%s/%s/%d", k.Run, task, k.Attempt)
+}
+
+// ParseStepKey reads what String wrote.
+func ParseStepKey(text string) (StepKey, error) {
+	parts := strings.Split(text, "/")
+	if len(parts) != 3 {
+		return StepKey{}, Errorf(Invalid, "step key", "%q is not run/task/attempt", text)
+	}
+	key := StepKey{Run: RunID(parts[0]), Task: parts[1]}
+	if rest, ok := strings.CutPrefix(key.Task, "~"); ok {
+		key.Task, key.Undo = rest, true
+	}
+	if _, err := fmt.Sscanf(parts[2], "%d", &key.Attempt); err != nil {
+		return StepKey{}, Errorf(Invalid, "step key", "%q has no attempt number", text)
+	}
+	return key, nil
+}
