@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// migration brings the schema from the version before to its own.
+type migration struct {
+	version int
+	text    string
+}
+
+// shipped are the migrations of this version of the program.
+func shipped() []migration {
+	out, err := readMigrations(files)
+	if err != nil {
+		panic("sqlite: " + err.Error()) // a mistake in the source tree; a test reads them too
+	}
+	return out
+}
+
+// readMigrations reads migrations/NNNN_name.sql, numbered from 1 without gaps.
+func readMigrations(from fs.FS) ([]migration, error) {
+	names, err := fs.Glob(from, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	var out []migration
+	for i, name := range names { // Glob sorts
+		if want := fmt.Sprintf("migrations/%04d_", i+1); !strings.HasPrefix(name, want) {
+			return nil, fmt.Errorf("migration %s is out of order, expected %s*.sql", name, want)
+		}
+		text, err := fs.ReadFile(from, name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, migration{version: i + 1, text: string(text)})
+	}
+	return out, nil
+}
+
+// migrate brings the schema up to date. A file that holds data of an older
+// version is copied first, to a name with that version and the time.
+func migrate(ctx context.Context, s *session, path string, all []migration) error {
+	have, err := schemaVersion(ctx, s)
+	if err != nil {
+		return explain(path, err)
+	}
+	known := all[len(all)-1].version
+	switch {
+	case have == 0:
+		empty, err := isEmpty(ctx, s)
+		if err != nil {
+			return explain(path, err)
+		}
+		if !empty {
+			return heal.Errorf(heal.Invalid, "", "it is a SQLite database of something else; name another file")
+		}
+	case have > known:
+		return heal.Errorf(heal.Invalid, "", "it was written by a newer Homeostat (schema %d, this one knows up to %d); start that version, or restore a copy made before the upgrade", have, known)
+	case have == known:
+		return nil
+	}
+	if have > 0 {
+		to := fmt.Sprintf("%s.schema%d-%s", path, have, time.Now().UTC().Format("20060102T150405.000000000Z"))
+		if err := copyTo(ctx, s, to); err != nil {
+			return heal.Wrap("copy it before the upgrade", explain(to, err))
+		}
+	}
+	for _, m := range all[have:] {
+		if err := apply(ctx, s, m); err != nil {
+			return heal.Wrap(fmt.Sprintf("upgrade it to schema %d", m.version), explain(path, err))
+		}
+	}
+	return nil
+}
+
+// apply runs one migration in a transaction of its own.
+func apply(ctx context.Context, s *session, m migration) error {
+	t, err := s.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = t.Rollback() }() // nothing to do after Commit
+	if _, err := t.ExecContext(ctx, m.text); err != nil {
+		return err
+	}
+	_, err = t.ExecContext(ctx, "INSERT INTO schema_version (version, applied) VALUES (?, ?)", m.version, time.Now().UnixNano())
+	if err != nil {
+		return err
+	}
+	return t.Commit()
+}
+
+// schemaVersion is 0 for a file without our tables.
+func schemaVersion(ctx context.Context, s *session) (int, error) {
+	var tables, version int
+	err := s.one(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'", nil, []any{&tables})
+	if err != nil || tables == 0 {
+		return 0, err
+	}
+	err = s.one(ctx, "SELECT COALESCE(MAX(version), 0) FROM schema_version", nil, []any{&version})
+	return version, errors.Join(err, s.forget())
+}
+
+func isEmpty(ctx context.Context, s *session) (bool, error) {
+	var n int
+	err := s.one(ctx, "SELECT COUNT(*) FROM sqlite_master", nil, []any{&n})
+	return n == 0, err
+}

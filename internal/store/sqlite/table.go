@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"strings"
+
+	"github.com/homeostat/homeostat/internal/store"
+)
+
+// table is a table of the schema with the statements that do not vary.
+type table struct {
+	name    store.Table
+	columns []store.Column
+
+	get, put, insert, replace, remove string
+	fields                            string // what every read selects
+}
+
+func compileTables(schema map[store.Table]store.TableSchema) map[store.Table]*table {
+	out := make(map[store.Table]*table, len(schema))
+	for name, s := range schema {
+		out[name] = compileTable(name, s.Columns)
+	}
+	return out
+}
+
+func compileTable(name store.Table, columns []store.Column) *table {
+	fields := []string{"key", "revision"}
+	for _, c := range columns {
+		fields = append(fields, c.Name)
+	}
+	fields = append(fields, "body")
+	var marks, sets, takes []string
+	for i, f := range fields {
+		fields[i] = quote(f)
+		marks = append(marks, "?")
+		if i > 0 {
+			sets = append(sets, fields[i]+" = ?")
+			takes = append(takes, fields[i]+" = excluded."+fields[i])
+		}
+	}
+	t := &table{name: name, columns: columns, fields: strings.Join(fields, ", ")}
+	q := quote(string(name))
+	t.get = "SELECT " + t.fields + " FROM " + q + " WHERE key = ?"
+	t.insert = "INSERT INTO " + q + " (" + t.fields + ") VALUES (" + strings.Join(marks, ", ") + ")"
+	t.put = t.insert + " ON CONFLICT (key) DO UPDATE SET " + strings.Join(takes, ", ")
+	t.replace = "UPDATE " + q + " SET " + strings.Join(sets, ", ") + " WHERE key = ? AND revision = ?"
+	t.remove = "DELETE FROM " + q + " WHERE key = ?"
+	return t
+}
+
+// column finds a column; "key" and "revision" exist in every table and are
+// never null.
+func (t *table) column(name string) (c store.Column, nullable, ok bool) {
+	switch name {
+	case "key":
+		return store.Column{Name: "key"}, false, true
+	case "revision":
+		return store.Column{Name: "revision", Int: true}, false, true
+	}
+	for _, c := range t.columns {
+		if c.Name == name {
+			return c, true, true
+		}
+	}
+	return store.Column{}, false, false
+}
+
+// scan reads one record of the selected fields.
+func (t *table) scan(scan func(...any) error) (store.Record, error) {
+	r := store.Record{}
+	into := make([]any, 0, len(t.columns)+3)
+	into = append(into, &r.Key, (*int64)(&r.Revision))
+	if len(t.columns) > 0 {
+		r.Columns = make([]any, len(t.columns))
+	}
+	for i := range r.Columns {
+		into = append(into, &r.Columns[i])
+	}
+	err := scan(append(into, &r.Body)...)
+	if r.Body == nil {
+		r.Body = []byte{} // nil means deleted
+	}
+	return r, err
+}
+
+// quote makes an identifier of the schema safe for SQL; "open" and "action"
+// are words of SQL.
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
