@@ -1,0 +1,125 @@
+package otlp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// admit takes a place among the requests in flight; release gives it back.
+func (s *Server) admit() (release func(), ok bool) {
+	select {
+	case s.inflight <- struct{}{}:
+		return func() { <-s.inflight }, true
+	default:
+		return nil, false
+	}
+}
+
+// overloaded is the error of a request that found no place.
+func (s *Server) overloaded() error {
+	return heal.Errorf(heal.Transient, "receive OTLP", "%d requests are in flight, the most allowed", s.opts.MaxInFlight)
+}
+
+// export checks, decodes and hands over one request and gives the response.
+func (s *Server) export(ctx context.Context, sig signal, enc format, body []byte) ([]byte, error) {
+	s.stats[sig].bytes.Add(uint64(len(body)))
+	req, err := s.decode(sig, enc, body)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.opts.SinkTimeout)
+	defer cancel()
+	count, err := s.handOver(ctx, sig, req)
+
+	rejected, partial := errors.AsType[*Rejected](err)
+	if err != nil && !partial {
+		return nil, err
+	}
+	if partial {
+		s.stats[sig].rejected.Add(uint64(rejected.Count))
+		count = max(count-rejected.Count, 0)
+	}
+	s.stats[sig].items.Add(uint64(count))
+
+	resp := newResponse(sig, rejected)
+	if enc == jsonText {
+		return resp.MarshalJSON()
+	}
+	return resp.MarshalProto()
+}
+
+// decode bounds nesting and decoded size before it lets pdata decode: its
+// decoders recurse, and a few bytes can stand for a large structure.
+func (s *Server) decode(sig signal, enc format, body []byte) (req request, err error) {
+	op := "decode OTLP " + sig.String()
+	budget := budget{depth: s.opts.MaxDepth, bytes: 16 * s.opts.MaxRequestBytes}
+	if enc == jsonText {
+		err = budget.checkJSON(body)
+	} else {
+		err = budget.checkProto(body, s.schemas[sig])
+	}
+	if err != nil {
+		return req, heal.Errorf(heal.Invalid, op, "%w", err)
+	}
+	defer func() {
+		if bug := recover(); bug != nil { // a bug of the decoder must not end the server
+			err = heal.Errorf(heal.Invalid, op, "the decoder gave up: %v", bug)
+		}
+	}()
+	var c codec
+	switch sig {
+	case traces:
+		req.traces = ptraceotlp.NewExportRequest()
+		c = req.traces
+	case metrics:
+		req.metrics = pmetricotlp.NewExportRequest()
+		c = req.metrics
+	case logs:
+		req.logs = plogotlp.NewExportRequest()
+		c = req.logs
+	}
+	if enc == jsonText {
+		err = c.UnmarshalJSON(body)
+	} else {
+		err = c.UnmarshalProto(body)
+	}
+	if err != nil {
+		return req, heal.Errorf(heal.Invalid, op, "%w", err)
+	}
+	return req, nil
+}
+
+// handOver gives the request to the sink and says how many items it holds.
+func (s *Server) handOver(ctx context.Context, sig signal, req request) (int, error) {
+	switch sig {
+	case traces:
+		td := req.traces.Traces()
+		n := td.SpanCount()
+		if n == 0 {
+			return 0, nil
+		}
+		return n, s.sink.Traces(ctx, td)
+	case metrics:
+		md := req.metrics.Metrics()
+		n := md.DataPointCount()
+		if n == 0 {
+			return 0, nil
+		}
+		return n, s.sink.Metrics(ctx, md)
+	case logs:
+		ld := req.logs.Logs()
+		n := ld.LogRecordCount()
+		if n == 0 {
+			return 0, nil
+		}
+		return n, s.sink.Logs(ctx, ld)
+	}
+	return 0, fmt.Errorf("hand over: no signal %d", sig)
+}

@@ -1,0 +1,124 @@
+package otlp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	_ "google.golang.org/grpc/encoding/gzip" // the compressor every OTLP exporter has
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+)
+
+// services are the gRPC names of the signals.
+var services = [...]string{
+	traces:  "opentelemetry.proto.collector.trace.v1.TraceService",
+	metrics: "opentelemetry.proto.collector.metrics.v1.MetricsService",
+	logs:    "opentelemetry.proto.collector.logs.v1.LogsService",
+}
+
+// grpcServer registers the services over raw bytes rather than pdata's own
+// stubs: so both protocols share one path, and a malformed message is answered
+// INVALID_ARGUMENT where grpc-go itself would say INTERNAL.
+func (s *Server) grpcServer() *grpc.Server {
+	opts := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(rawCodec{}),
+		grpc.MaxRecvMsgSize(s.opts.MaxRequestBytes),
+		grpc.MaxHeaderListSize(uint32(s.opts.MaxHeaderBytes)),
+		grpc.MaxConcurrentStreams(uint32(s.opts.MaxInFlight)),
+		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.WaitForHandlers(true),
+		// Exporters ping idle connections every 10 to 30 s.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+	}
+	if s.opts.TLS != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(s.opts.TLS)))
+	}
+	server := grpc.NewServer(opts...)
+	for _, sig := range signals {
+		handler := func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+			return s.serveGRPC(ctx, sig, decode)
+		}
+		server.RegisterService(&grpc.ServiceDesc{
+			ServiceName: services[sig],
+			HandlerType: (*any)(nil),
+			Methods:     []grpc.MethodDesc{{MethodName: "Export", Handler: handler}},
+		}, s)
+	}
+	return server
+}
+
+func (s *Server) serveGRPC(ctx context.Context, sig signal, decode func(any) error) (any, error) {
+	s.stats[sig].requests.Add(1)
+	resp, err := s.tryGRPC(ctx, sig, decode)
+	if err != nil {
+		s.stats[sig].refused.Add(1)
+		st, _, _ := s.toStatus(err)
+		s.opts.Logger.DebugContext(ctx, "OTLP request refused", slog.String("signal", sig.String()), slog.String("protocol", "grpc"), slog.String("code", st.Code().String()), slog.Any("error", err))
+		return nil, st.Err()
+	}
+	return &raw{resp}, nil
+}
+
+func (s *Server) tryGRPC(ctx context.Context, sig signal, decode func(any) error) ([]byte, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if err := s.authenticate(ctx, strings.Join(md.Get("authorization"), "")); err != nil {
+		return nil, err
+	}
+	release, ok := s.admit()
+	if !ok {
+		return nil, s.overloaded()
+	}
+	defer release()
+	var req raw
+	if err := decode(&req); err != nil {
+		return nil, err
+	}
+	return s.export(ctx, sig, protobuf, req.bytes)
+}
+
+// authenticate gives the token of an Authorization header to the hook.
+func (s *Server) authenticate(ctx context.Context, header string) error {
+	if s.opts.Authenticate == nil {
+		return nil
+	}
+	token := ""
+	if scheme, rest, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "bearer") {
+		token = strings.TrimSpace(rest)
+	}
+	if err := s.opts.Authenticate(ctx, token); err != nil {
+		return unauthenticated{err}
+	}
+	return nil
+}
+
+// raw is a message that is left as bytes.
+type raw struct{ bytes []byte }
+
+// rawCodec moves raw messages.
+type rawCodec struct{}
+
+func (rawCodec) Name() string { return "proto" }
+
+func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
+	m, ok := v.(*raw)
+	if !ok {
+		return nil, fmt.Errorf("marshal %T: only raw messages are sent", v)
+	}
+	return mem.BufferSlice{mem.SliceBuffer(m.bytes)}, nil
+}
+
+func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	m, ok := v.(*raw)
+	if !ok {
+		return fmt.Errorf("unmarshal %T: only raw messages are received", v)
+	}
+	m.bytes = data.Materialize() // a copy: data is freed on return
+	return nil
+}

@@ -1,0 +1,140 @@
+package otlp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// Addrs are the addresses a Server is bound to.
+type Addrs struct {
+	GRPC string
+	HTTP string
+}
+
+// Server receives OTLP over gRPC and HTTP.
+type Server struct {
+	opts     Options
+	sink     Sink
+	schemas  [len(signals)]*message
+	inflight chan struct{}
+	zstd     zstdPool
+	stats    [len(signals)]counters
+
+	grpcListener, httpListener net.Listener
+}
+
+// New makes a Server; nothing is bound before Listen.
+func New(opts Options, sink Sink) *Server {
+	opts = opts.withDefaults()
+	registerZstd()
+	return &Server{
+		opts:     opts,
+		sink:     sink,
+		schemas:  newSchemas(),
+		inflight: make(chan struct{}, opts.MaxInFlight),
+	}
+}
+
+// Listen binds the addresses there are. An address in use is an error of kind
+// Conflict that names the configuration key.
+func (s *Server) Listen() error {
+	var err error
+	if s.opts.GRPCAddr != "" {
+		if s.grpcListener, err = listen(s.opts.GRPCAddr, s.opts.GRPCKey); err != nil {
+			return err
+		}
+	}
+	if s.opts.HTTPAddr == "" {
+		return nil
+	}
+	if s.httpListener, err = listen(s.opts.HTTPAddr, s.opts.HTTPKey); err != nil && s.grpcListener != nil {
+		_ = s.grpcListener.Close() // the error of the bind is the one that matters
+	}
+	return err
+}
+
+func listen(addr, key string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, heal.Errorf(heal.Conflict, "listen for OTLP", "%s: address %s is in use by another process; set a free one", key, addr)
+	default:
+		return nil, heal.Errorf(heal.Invalid, "listen for OTLP", "%s: %w", key, err)
+	}
+}
+
+// Addrs gives the bound addresses, empty before Listen and where one is off.
+func (s *Server) Addrs() Addrs {
+	var a Addrs
+	if s.grpcListener != nil {
+		a.GRPC = s.grpcListener.Addr().String()
+	}
+	if s.httpListener != nil {
+		a.HTTP = s.httpListener.Addr().String()
+	}
+	return a
+}
+
+// Run serves until ctx ends, then lets requests in flight finish within
+// StopTimeout. It binds first if Listen was not called.
+func (s *Server) Run(ctx context.Context) error {
+	if s.grpcListener == nil && s.httpListener == nil {
+		if err := s.Listen(); err != nil {
+			return err
+		}
+	}
+	grpcServer, httpServer := s.grpcServer(), s.httpServer()
+	serveHTTP := httpServer.Serve
+	if s.opts.TLS != nil {
+		httpServer.TLSConfig = s.opts.TLS.Clone()
+		serveHTTP = func(l net.Listener) error { return httpServer.ServeTLS(l, "", "") }
+	}
+
+	failed := make(chan error, 2)
+	var serving sync.WaitGroup
+	if s.grpcListener != nil {
+		serving.Go(func() { failed <- grpcServer.Serve(s.grpcListener) })
+	}
+	if s.httpListener != nil {
+		serving.Go(func() { failed <- serveHTTP(s.httpListener) })
+	}
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("serve OTLP: %w", err)
+	}
+	s.stop(grpcServer, httpServer)
+	serving.Wait()
+	return err
+}
+
+func (s *Server) stop(grpcServer *grpc.Server, httpServer *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.opts.StopTimeout)
+	defer cancel()
+	var stopping sync.WaitGroup
+	stopping.Go(func() {
+		if err := httpServer.Shutdown(ctx); err != nil {
+			_ = httpServer.Close() // time is up: what is in flight is cut
+		}
+	})
+	stopping.Go(func() {
+		cut := time.AfterFunc(s.opts.StopTimeout, grpcServer.Stop)
+		defer cut.Stop()
+		grpcServer.GracefulStop()
+	})
+	stopping.Wait()
+}

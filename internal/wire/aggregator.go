@@ -1,0 +1,238 @@
+package wire
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// Other is the name under which what exceeds a limit is counted.
+const Other = "_other"
+
+// Options are the bounds of an Aggregator; a zero field takes its default.
+type Options struct {
+	MaxServices   int           // 1,000; the spans of further ones count as "_other"
+	MaxOperations int           // 2,000 names and kinds a service; further ones count as "_other"
+	MaxEdges      int           // 10,000; further ones are dropped
+	MaxPeers      int           // 10,000 addresses of callees; further ones are not told apart
+	MaxPending    int           // 100,000 half-seen calls; further ones are dropped
+	PendingFor    time.Duration // 10 s: how long at least a half-seen call waits for its other half
+	IdleFor       time.Duration // 1 h: a series quiet for so long is forgotten
+}
+
+func (o Options) withDefaults() Options {
+	set := func(field *int, def int) {
+		if *field <= 0 {
+			*field = def
+		}
+	}
+	set(&o.MaxServices, 1_000)
+	set(&o.MaxOperations, 2_000)
+	set(&o.MaxEdges, 10_000)
+	set(&o.MaxPeers, 10_000)
+	set(&o.MaxPending, 100_000)
+	if o.PendingFor <= 0 {
+		o.PendingFor = 10 * time.Second
+	}
+	if o.IdleFor <= 0 {
+		o.IdleFor = time.Hour
+	}
+	return o
+}
+
+// Stats counts what an Aggregator took and what it could not keep apart, since
+// it was made.
+type Stats struct {
+	Spans            uint64 // taken
+	OperationsFolded uint64 // spans counted under operation "_other"
+	ServicesFolded   uint64 // spans counted under service "_other"
+	EdgesDropped     uint64 // calls beyond MaxEdges
+	PendingDropped   uint64 // halves of calls beyond MaxPending
+	PeersDropped     uint64 // calls whose peer was beyond MaxPeers
+	Unmatched        uint64 // halves of calls that gave no edge: the other half never came
+}
+
+// Aggregator counts spans. It is safe for concurrent use.
+type Aggregator struct {
+	opts Options
+
+	mu       sync.Mutex
+	services map[string]*service
+	dirty    []*operation // saw a span since the flush before
+	graph    graph
+	flushed  time.Time // the flush before, at first the start
+	swept    time.Time
+	stats    Stats
+}
+
+// service is one service and its series.
+type service struct {
+	name       string
+	operations map[operationKey]*operation
+	seen       time.Time // the last flush that found a span of it
+	active     bool      // saw a span since
+}
+
+type operationKey struct {
+	name string
+	kind Kind
+}
+
+// operation is one operation and its series, one a status. They are given
+// together: that no error was added is news while there is traffic.
+type operation struct {
+	operationKey
+
+	series [StatusError + 1]*red
+	dirty  bool
+	seen   time.Time // the last flush that gave it
+}
+
+// New makes an Aggregator that begins to count at now.
+func New(opts Options, now time.Time) *Aggregator {
+	opts = opts.withDefaults()
+	return &Aggregator{
+		opts:     opts,
+		services: map[string]*service{},
+		graph:    newGraph(now),
+		flushed:  now,
+		swept:    now,
+	}
+}
+
+// Observe counts spans. It takes the lock once for all of them.
+func (a *Aggregator) Observe(spans ...Span) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range spans {
+		span := &spans[i]
+		a.stats.Spans++
+		svc := a.service(span.Service)
+		a.count(svc, a.operation(svc, span), span.Status, span.Duration)
+		a.observeCall(svc, span)
+	}
+}
+
+// Flush gives the samples of all operations that saw a span since the flush
+// before and the edges that saw a call, and expires what waited too long.
+func (a *Aggregator) Flush(now time.Time) ([]heal.Sample, []Edge) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expireCalls(now)
+
+	var samples []heal.Sample
+	for _, op := range a.dirty {
+		for _, r := range op.series {
+			if r != nil {
+				samples = r.flush(a.flushed, now, samples)
+			}
+		}
+		op.dirty, op.seen = false, now
+	}
+	clear(a.dirty)
+	a.dirty = a.dirty[:0]
+	for _, svc := range a.services {
+		if svc.active {
+			svc.active, svc.seen = false, now
+		}
+	}
+	samples, edges := a.graph.flush(a.flushed, now, samples)
+	a.sweep(now)
+	a.flushed = now
+	return samples, edges
+}
+
+// Stats gives the counts so far.
+func (a *Aggregator) Stats() Stats {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stats
+}
+
+func (a *Aggregator) service(name string) *service {
+	svc, ok := a.services[name]
+	if !ok {
+		if len(a.services) >= a.opts.MaxServices {
+			a.stats.ServicesFolded++
+			if svc, ok = a.services[Other]; ok {
+				svc.active = true
+				return svc
+			}
+			name = Other
+		}
+		name = strings.Clone(name)
+		svc = &service{name: name, operations: map[operationKey]*operation{}}
+		a.services[name] = svc
+	}
+	svc.active = true
+	return svc
+}
+
+func (a *Aggregator) operation(svc *service, span *Span) *operation {
+	key := operationKey{span.Operation, span.Kind}
+	op, ok := svc.operations[key]
+	if ok {
+		return op
+	}
+	if len(svc.operations) >= a.opts.MaxOperations {
+		a.stats.OperationsFolded++
+		key.name = Other
+		if op, ok = svc.operations[key]; ok {
+			return op
+		}
+	}
+	key.name = strings.Clone(key.name)
+	op = &operation{operationKey: key}
+	svc.operations[key] = op
+	return op
+}
+
+func (a *Aggregator) count(svc *service, op *operation, status Status, d time.Duration) {
+	if status > StatusError {
+		status = StatusUnset
+	}
+	r := op.series[status]
+	if r == nil {
+		r = newRED(svc.name, op.operationKey, status)
+		op.series[status] = r
+	}
+	r.durations.observe(d)
+	if !op.dirty {
+		op.dirty = true
+		a.dirty = append(a.dirty, op)
+	}
+}
+
+// sweep forgets what was quiet for IdleFor; it looks ten times in that time.
+func (a *Aggregator) sweep(now time.Time) {
+	if now.Sub(a.swept) < a.opts.IdleFor/10 {
+		return
+	}
+	a.swept = now
+	before := now.Add(-a.opts.IdleFor)
+	for name, svc := range a.services {
+		for key, op := range svc.operations {
+			if op.seen.Before(before) {
+				delete(svc.operations, key)
+			}
+		}
+		if svc.seen.Before(before) {
+			delete(a.services, name)
+		}
+	}
+	a.graph.sweep(before)
+}
+
+// sortedLabels sorts by name, leaves out empty values, which Prometheus treats
+// as absent, and replaces invalid UTF-8, which it refuses.
+func sortedLabels(labels ...heal.Label) []heal.Label {
+	for i := range labels {
+		labels[i].Value = strings.ToValidUTF8(labels[i].Value, "\uFFFD")
+	}
+	labels = slices.DeleteFunc(labels, func(l heal.Label) bool { return l.Value == "" })
+	slices.SortFunc(labels, func(a, b heal.Label) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Clip(labels)
+}
