@@ -1,0 +1,142 @@
+package alert
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// Alertmanager reads the webhook of Prometheus Alertmanager, form 4
+// (https://prometheus.io/docs/alerting/latest/configuration/#webhook_config).
+// The version is not checked: what decides is the list of alerts, whose
+// elements have not changed since form 3.
+type Alertmanager struct{ opts Options }
+
+// NewAlertmanager makes the adapter, named alertmanager by default.
+func NewAlertmanager(opts Options) *Alertmanager {
+	return &Alertmanager{opts: opts.withDefaults("alertmanager")}
+}
+
+// Name is the source system.
+func (am *Alertmanager) Name() string { return am.opts.Source }
+
+type amGroup struct {
+	Alerts    []json.RawMessage `json:"alerts"`
+	Truncated json.RawMessage   `json:"truncatedAlerts"`
+}
+
+type amAlert struct {
+	Status       string            `json:"status"`
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations"`
+	StartsAt     string            `json:"startsAt"`
+	EndsAt       string            `json:"endsAt"` // year 1: still firing
+	GeneratorURL string            `json:"generatorURL"`
+	Fingerprint  string            `json:"fingerprint"`
+}
+
+// Parse reads one group of alerts.
+func (am *Alertmanager) Parse(body []byte, at time.Time) ([]heal.Alert, []Skipped, error) {
+	op := "read body of " + am.opts.Source
+	limits := am.opts.Limits
+	if err := limits.checkBody(op, body); err != nil {
+		return nil, nil, err
+	}
+	var group amGroup
+	if err := json.Unmarshal(body, &group); err != nil {
+		return nil, nil, heal.Errorf(heal.Invalid, op, "body: %s", jsonReason(err))
+	}
+	switch {
+	case group.Alerts == nil:
+		return nil, nil, heal.Errorf(heal.Invalid, op, "body has no list \"alerts\"; expected an Alertmanager webhook of version 4")
+	case len(group.Alerts) > limits.Alerts:
+		return nil, nil, heal.Errorf(heal.Invalid, op, "body has %d alerts, at most %d are taken: lower max_alerts of the sender", len(group.Alerts), limits.Alerts)
+	}
+	alerts := make([]heal.Alert, 0, len(group.Alerts))
+	var skipped []Skipped
+	for i, raw := range group.Alerts {
+		a, err := am.parseOne(raw, at)
+		if err != nil {
+			skipped = append(skipped, Skipped{Index: i, Count: 1, Reason: err.Error(), Raw: raw})
+			continue
+		}
+		alerts = append(alerts, a)
+	}
+	var truncated int
+	if json.Unmarshal(group.Truncated, &truncated) == nil && truncated > 0 {
+		skipped = append(skipped, Skipped{
+			Index: -1, Count: truncated,
+			Reason: fmt.Sprintf("%d more alerts of this group were left out by the sender (truncatedAlerts): raise its max_alerts", truncated),
+		})
+	}
+	return finish(op, alerts, skipped)
+}
+
+func (am *Alertmanager) parseOne(raw json.RawMessage, at time.Time) (heal.Alert, error) {
+	var in amAlert
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return heal.Alert{}, fmt.Errorf("%s", jsonReason(err))
+	}
+	if len(in.Labels) == 0 {
+		return heal.Alert{}, fmt.Errorf("has no labels: nothing says what it is about")
+	}
+	starts, err := amTime("startsAt", in.StartsAt)
+	if err != nil {
+		return heal.Alert{}, err
+	}
+	ends, err := amTime("endsAt", in.EndsAt)
+	if err != nil {
+		return heal.Alert{}, err
+	}
+	status, err := amStatus(in.Status, ends, at)
+	if err != nil {
+		return heal.Alert{}, err
+	}
+	if in.GeneratorURL != "" {
+		in.Annotations = with(in.Annotations, "generator_url", in.GeneratorURL)
+	}
+	o := Observed{
+		Name:        firstOf(in.Labels, "alertname"),
+		Labels:      in.Labels,
+		Annotations: in.Annotations,
+		Starts:      starts,
+		Ends:        ends,
+		Status:      status,
+		Fingerprint: in.Fingerprint,
+		Raw:         raw,
+	}
+	return am.opts.normalise(o)
+}
+
+// amTime reads a time of Alertmanager; year 1 and an empty text are no time.
+func amTime(field, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%s is %.60q, expected a time as in 2026-01-05T10:00:00Z", field, text)
+	}
+	if t.Year() <= 1 {
+		return time.Time{}, nil
+	}
+	return t.UTC(), nil
+}
+
+// amStatus trusts the sender's word; without one the end decides.
+func amStatus(text string, ends, at time.Time) (heal.AlertStatus, error) {
+	switch text {
+	case "firing":
+		return heal.Firing, nil
+	case "resolved":
+		return heal.Resolved, nil
+	case "":
+		if !ends.IsZero() && !ends.After(at) {
+			return heal.Resolved, nil
+		}
+		return heal.Firing, nil
+	}
+	return "", fmt.Errorf("status is %.60q, expected firing or resolved", text)
+}
