@@ -1,0 +1,171 @@
+package playbook
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/homeostat/homeostat/internal/action"
+	"github.com/homeostat/homeostat/internal/expr"
+)
+
+// Check compares a playbook with the actions there are: that they exist, that
+// parameters are known, complete and of their type, that outputs which are read
+// are given, and that what destroys is asked for first.
+func Check(p *Playbook, specs map[string]action.Spec) Problems {
+	r := &report{file: p.File}
+	for i := range p.Tasks {
+		t := &p.Tasks[i]
+		spec, ok := specs[t.Action]
+		if !ok {
+			r.unknownAction(t.at.get("action"), t.Action, specs)
+			continue
+		}
+		r.params(spec, t.parameters, t.at)
+		if spec.Impact == action.Destructive && t.Confirm == nil && p.Approval.Required == ApprovalNever {
+			r.add(t.at.get("action"), "give the task a confirm, or set approval.required to by_risk or always",
+				"%s is destructive, yet nobody is asked before it", t.Action)
+		}
+		if t.Rollback != nil {
+			r.rollback(t, specs)
+		}
+	}
+	r.undoable(p, specs)
+	r.outputs(p, specs)
+	return r.sorted()
+}
+
+func (r *report) unknownAction(at view, name string, specs map[string]action.Spec) {
+	known := slices.Sorted(maps.Keys(specs))
+	hint := "there are " + clipList(known)
+	if near := expr.Nearest(name, known); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	r.add(at, hint, "there is no action %q", clip(name))
+}
+
+func (r *report) rollback(t *Task, specs map[string]action.Spec) {
+	spec, ok := specs[t.Rollback.Action]
+	if !ok {
+		r.unknownAction(t.Rollback.at.get("action"), t.Rollback.Action, specs)
+		return
+	}
+	r.params(spec, t.Rollback.parameters, t.Rollback.at)
+	if !specs[t.Action].Touches() {
+		r.add(t.Rollback.at, "leave it out", "%s changes nothing that could be rolled back", t.Action)
+	}
+}
+
+// params checks the parameters of one action.
+func (r *report) params(spec action.Spec, given value, parent view) {
+	known := make([]string, len(spec.Params))
+	for i, p := range spec.Params {
+		known[i] = p.Name
+	}
+	for _, name := range given.keys {
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := spec.Name + " takes none"
+		if len(known) > 0 {
+			hint = spec.Name + " takes " + strings.Join(known, ", ")
+		}
+		if near := expr.Nearest(name, known); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		r.add(given.fields[name].at, hint, "%s has no parameter %q", spec.Name, clip(name))
+	}
+	for _, p := range spec.Params {
+		v, ok := given.fields[p.Name]
+		switch {
+		case !ok && p.Required:
+			at := view{parent.node, join(join(parent.path, "parameters"), p.Name)}
+			r.add(at, p.Doc, "is missing; %s requires it, of type %s", spec.Name, p.Type)
+		case !ok || v.templated():
+		default:
+			plain, err := v.render(nil)
+			if err == nil {
+				_, err = typed(p.Name, p.Type, plain)
+			}
+			if err != nil {
+				r.add(v.at, "", "%v", err)
+			}
+		}
+	}
+}
+
+// undoable checks that a task after whose failure the run is rolled back does
+// not come after a destructive one that nothing undoes.
+func (r *report) undoable(p *Playbook, specs map[string]action.Spec) {
+	for i := range p.Tasks {
+		t := &p.Tasks[i]
+		if !t.OnFailure.Rollback {
+			continue
+		}
+		for k := range p.Tasks {
+			earlier := &p.Tasks[k]
+			if t.before[earlier.ID] && earlier.Rollback == nil && specs[earlier.Action].Impact == action.Destructive {
+				r.add(t.at.get("on_failure"), "", "rolls back, but task %q before it is destructive and has no rollback", earlier.ID)
+			}
+		}
+	}
+}
+
+// outputs checks that the outputs which templates read are declared by the
+// actions. An action that declares none may give any.
+func (r *report) outputs(p *Playbook, specs map[string]action.Spec) {
+	given := map[string][]string{}
+	for i := range p.Tasks {
+		t := &p.Tasks[i]
+		given[t.ID] = specs[t.Action].Outputs
+		if t.Output != "" {
+			given[t.Output] = specs[t.Action].Outputs
+		}
+	}
+	ask := func(at view, refs []expr.Ref) {
+		for _, ref := range refs {
+			if len(ref.Path) < 3 || ref.Path[0] != "outputs" {
+				continue
+			}
+			keys := given[ref.Path[1]]
+			if len(keys) == 0 || slices.Contains(keys, ref.Path[2]) {
+				continue
+			}
+			r.add(at, "there are "+strings.Join(keys, ", "), "task %s gives no output %q", ref.Path[1], clip(ref.Path[2]))
+		}
+	}
+	for i := range p.Tasks {
+		p.Tasks[i].eachRef(ask)
+	}
+}
+
+// eachRef gives the variables that each text of the task reads.
+func (t *Task) eachRef(ask func(at view, refs []expr.Ref)) {
+	ask(t.at.get("target"), t.target.Refs())
+	t.parameters.eachRef(ask)
+	if t.Rollback != nil {
+		t.Rollback.parameters.eachRef(ask)
+	}
+	if t.Confirm != nil {
+		ask(t.at.get("confirm"), t.Confirm.question.Refs())
+	}
+	for i := range t.Conditions {
+		c := &t.Conditions[i]
+		ask(t.at.get("conditions"), c.program.Refs())
+		if c.query != nil {
+			ask(t.at.get("conditions"), c.query.Refs())
+		}
+	}
+}
+
+func (v value) eachRef(ask func(at view, refs []expr.Ref)) {
+	if v.text != nil {
+		ask(v.at, v.text.Refs())
+	}
+	for _, item := range v.list {
+		item.eachRef(ask)
+	}
+	for _, key := range v.keys {
+		v.fields[key].eachRef(ask)
+	}
+}
