@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/guard"
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
+)
+
+// Change is one durable change of a run.
+type Change struct {
+	Before heal.Run // zero at the first
+	After  heal.Run
+	At     time.Time
+	Notes  []Note // what people should hear
+	Over   bool   // the run, or its rollback, ended
+
+	committed *[]func()
+}
+
+// AfterCommit has f run once the change is durable. It is for counting and the
+// like: a crash loses it, and so does a change made in the caller's own
+// transaction (Start, RollbackIn), of which the engine never hears the end.
+func (c Change) AfterCommit(f func()) {
+	if c.committed != nil {
+		*c.committed = append(*c.committed, f)
+	}
+}
+
+// Note is a word to people about a run.
+type Note struct {
+	Text   string
+	Urgent bool // hand it to a person now
+}
+
+// applied is what must happen once the transaction is durable.
+type applied struct {
+	run       heal.Run
+	was       heal.RunState
+	interrupt bool
+	ready     []job // may begin at once
+	soon      bool  // something falls due before the dispatcher would look by itself
+	committed []func()
+}
+
+// soon reports whether what is due at a time needs the dispatcher to be told.
+func (e *Engine) soon(due, now time.Time) bool { return due.Before(now.Add(e.opts.Poll)) }
+
+// apply steps the run with the event and writes everything that follows from
+// it, in tx.
+func (e *Engine) apply(tx store.Tx, stored store.Stored[heal.Run], plan *Plan, ev Event, now time.Time) (applied, error) {
+	after, effects, err := Step(stored.Value, plan, ev, now)
+	if err != nil {
+		return applied{}, err
+	}
+	if _, err := store.RunKind.Put(tx, &after, stored.Revision); err != nil {
+		return applied{}, err
+	}
+	out := applied{run: after, was: stored.Value.State}
+	change := Change{Before: stored.Value, After: after, At: now, committed: &out.committed}
+	for _, effect := range effects {
+		switch effect := effect.(type) {
+		case Queue:
+			j := readyJob(effect.Key, effect.Due)
+			if _, err := jobKind.Put(tx, &j, store.Any); err != nil {
+				return applied{}, err
+			}
+			if effect.Due.After(now) {
+				out.soon = out.soon || e.soon(effect.Due, now)
+			} else {
+				out.ready = append(out.ready, j)
+			}
+		case Wake:
+			out.soon = out.soon || e.soon(effect.At, now)
+			j := wakeJob(after.ID, effect.At)
+			if _, err := jobKind.Put(tx, &j, store.Any); err != nil {
+				return applied{}, err
+			}
+		case Interrupt:
+			out.interrupt, out.soon = true, true // its waits end early
+			if err := rouse(tx, after.ID, now); err != nil {
+				return applied{}, err
+			}
+		case Tell:
+			change.Notes = append(change.Notes, Note{Text: effect.Text})
+		case Escalate:
+			change.Notes = append(change.Notes, Note{Text: effect.Text, Urgent: true})
+		case Over:
+			change.Over = true
+			if err := dropJobs(tx, after.ID); err != nil {
+				return applied{}, err
+			}
+			if err := guard.Release(tx, after.ID); err != nil {
+				return applied{}, err
+			}
+		}
+	}
+	if e.opts.Listener != nil {
+		if err := e.opts.Listener.RunChanged(tx, change); err != nil {
+			return applied{}, err
+		}
+	}
+	return out, nil
+}
+
+// rouse ends the waits of a run early.
+func rouse(tx store.Tx, run heal.RunID, now time.Time) error {
+	rows, err := jobKind.All(tx, store.Query{Where: []store.Cond{{Column: "run", Op: store.Eq, Value: string(run)}}})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Value.State != jobAsleep {
+			continue
+		}
+		row.Value.Due = now
+		if _, err := jobKind.Put(tx, &row.Value, row.Revision); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// source is a playbook's text as runs pin it.
+type source struct {
+	Digest string    `json:"digest"`
+	Name   string    `json:"name"`
+	At     time.Time `json:"at"`
+	Text   []byte    `json:"text"`
+}
+
+var sourceKind = store.Kind[source]{
+	Table: store.Playbooks, Version: 1,
+	Key:     func(s *source) string { return s.Digest },
+	Columns: func(s *source) []any { return []any{s.Name, store.Nanos(s.At)} },
+}
+
+// shelf opens pinned playbooks and keeps the ones opened last.
+type shelf struct {
+	library Library
+	mu      sync.Mutex
+	books   map[string]Book
+}
+
+// shelfSize bounds the books kept open; the whole shelf is cleared when it is
+// full, as books open quickly.
+const shelfSize = 1024
+
+func newShelf(l Library) *shelf { return &shelf{library: l, books: map[string]Book{}} }
+
+func (s *shelf) book(r store.Reader, digest string) (Book, error) {
+	s.mu.Lock()
+	book := s.books[digest]
+	s.mu.Unlock()
+	if book != nil {
+		return book, nil
+	}
+	src, err := sourceKind.Get(r, digest)
+	if err != nil {
+		return nil, heal.Wrap("open playbook "+digest, err)
+	}
+	book, err = s.library.Open(src.Value.Text)
+	if err != nil {
+		return nil, heal.Wrap("open playbook "+src.Value.Name, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.books) >= shelfSize {
+		clear(s.books)
+	}
+	s.books[digest] = book
+	return book, nil
+}
+
+// load reads a run and the book it pins.
+func (e *Engine) load(r store.Reader, id heal.RunID) (store.Stored[heal.Run], Book, error) {
+	run, err := store.RunKind.Get(r, string(id))
+	if err != nil {
+		return run, nil, err
+	}
+	book, err := e.books.book(r, run.Value.Digest)
+	return run, book, err
+}
+
+// printable is the parameters of a call as the journal keeps them.
+func printable(params map[string]any) map[string]string {
+	if len(params) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(params))
+	for name, value := range params {
+		if text, ok := value.(string); ok {
+			out[name] = text
+			continue
+		}
+		data, err := json.Marshal(value)
+		if err != nil {
+			data = []byte("(not printable)")
+		}
+		out[name] = string(data)
+	}
+	return out
+}

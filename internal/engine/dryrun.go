@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/homeostat/homeostat/internal/action"
+	"github.com/homeostat/homeostat/internal/guard"
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
+)
+
+// Previews say what actions would do; action.PreviewSet is one. There is no
+// way to act through it.
+type Previews interface {
+	Preview(ctx context.Context, call action.Call) (action.Preview, error)
+}
+
+// DryRunner shows what a playbook would do. It holds previewers only, no
+// drivers: it cannot act.
+type DryRunner struct {
+	Store    store.Store
+	Previews Previews
+	Library  Library
+	Specs    map[string]action.Spec
+	Options  Options
+}
+
+// DryRun keeps and gives a run in which every task says what it would do and
+// what the guards would answer now.
+func (d *DryRunner) DryRun(ctx context.Context, o Order) (heal.Run, error) {
+	if err := o.Target.Validate(); err != nil {
+		return heal.Run{}, heal.Wrap("dry run of "+o.Name, err)
+	}
+	book, err := d.Library.Open(o.Source)
+	if err != nil {
+		return heal.Run{}, err
+	}
+	now := d.Options.Clock()
+	run := heal.Run{
+		ID: heal.RunID(heal.NewID(now, d.Options.Entropy)), IncidentID: o.Incident, DecisionID: o.Decision, Attempt: o.Attempt, Scope: o.Scope,
+		Playbook: o.Name, Digest: o.Digest, Target: o.Target, Params: o.Params, Facts: o.Facts, DryRun: true, State: heal.RunSucceeded,
+		Reason: "dry run: nothing was done", Tasks: newTasks(book.Plan()), RequestedBy: o.RequestedBy, CreatedAt: now, StartedAt: now, EndedAt: now,
+	}
+	for i := range run.Tasks {
+		d.preview(ctx, book, &run, &run.Tasks[i])
+	}
+	err = d.Store.Update(ctx, func(tx store.Tx) error {
+		_, err := store.RunKind.Put(tx, &run, store.Absent)
+		return err
+	})
+	return run, err
+}
+
+// preview fills in what one task would do. What depends on the output of a
+// task that did not run cannot be rendered, and says so.
+func (d *DryRunner) preview(ctx context.Context, book Book, run *heal.Run, t *heal.TaskRun) {
+	t.State = heal.RunSkipped
+	work, err := book.Work(run, t.ID, false)
+	if err != nil {
+		t.Preview = "depends on what happens before: " + err.Error()
+		return
+	}
+	call := action.Call{Key: heal.StepKey{Run: run.ID, Task: t.ID, Attempt: 1}, Action: work.Action, Target: work.Target, Params: work.Params}
+	ctx, cancel := context.WithTimeout(ctx, work.Timeout)
+	defer cancel()
+	p, err := d.Previews.Preview(ctx, call)
+	if err != nil {
+		t.Preview = "would fail: " + err.Error()
+		t.Error, t.ErrorKind = err.Error(), heal.KindOf(err).String()
+		return
+	}
+	t.Preview = p.Text
+	if p.Diff != "" {
+		t.Preview += "\n" + p.Diff
+	}
+	verdict, err := d.verdict(ctx, run, work)
+	switch {
+	case err != nil:
+		t.Preview += fmt.Sprintf("\nThe guards could not be asked: %v", err)
+	case !verdict.Allowed():
+		t.Refusal = &verdict.Reason
+		t.Preview += "\nA guard would refuse it now: " + verdict.Reason.Text
+	}
+}
+
+func (d *DryRunner) verdict(ctx context.Context, run *heal.Run, work Work) (v guard.Verdict, err error) {
+	err = d.Store.View(ctx, func(r store.Reader) error {
+		t := try{work: work, spec: d.Specs[work.Action]}
+		opts := d.Options
+		opts.defaults()
+		v, err = guard.Look(r, request(run, &t), opts.Limits, opts.Clock())
+		return err
+	})
+	return v, err
+}

@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// Plan is what Step must know of a playbook: the graph of its tasks and how
+// each reacts. It is fixed while a run lasts.
+type Plan struct {
+	Tasks    []Task // in the order of the playbook
+	Timeout  time.Duration
+	Approval *Ask // of the run as a whole; nil if it may start at once
+}
+
+// Task is one node of the graph.
+type Task struct {
+	ID         string
+	Name       string
+	Action     string
+	Needs      []string // ids of tasks that must have ended well first
+	Tries      int      // at least 1
+	Backoff    time.Duration
+	MaxBackoff time.Duration
+	Jitter     float64 // share of the back-off that is random, 0 to 1
+	OnSuccess  Reaction
+	OnFailure  Reaction
+	Confirm    *Ask
+	UndoAction string // empty: nothing to undo
+	Touches    bool   // changes the world
+}
+
+// Reaction says what follows the end of a task. The zero reaction to a failure
+// is to abort the run.
+type Reaction struct {
+	Continue bool
+	Notify   bool
+	Escalate bool
+	Rollback bool
+	NextTier bool
+}
+
+// Ask is a question to a person with an owner and a deadline.
+type Ask struct {
+	Question string
+	Owner    string
+	Within   time.Duration
+}
+
+func (p *Plan) task(id string) *Task {
+	for i := range p.Tasks {
+		if p.Tasks[i].ID == id {
+			return &p.Tasks[i]
+		}
+	}
+	return nil
+}
+
+// backoff is the wait before try number attempt (2 for the first retry):
+// exponential from Backoff, capped, with roll in [0,1) spreading the jitter.
+func (t *Task) backoff(attempt int, roll float64) time.Duration {
+	wait := t.Backoff
+	for range attempt - 2 {
+		if wait *= 2; wait >= t.MaxBackoff && t.MaxBackoff > 0 {
+			break
+		}
+	}
+	if t.MaxBackoff > 0 {
+		wait = min(wait, t.MaxBackoff)
+	}
+	return wait - time.Duration(float64(wait)*t.Jitter*roll)
+}
+
+// newTasks lays out the tasks of a fresh run.
+func newTasks(p *Plan) []heal.TaskRun {
+	tasks := make([]heal.TaskRun, len(p.Tasks))
+	for i, t := range p.Tasks {
+		tasks[i] = heal.TaskRun{ID: t.ID, Name: t.Name, Action: t.Action, State: heal.RunPending}
+	}
+	return tasks
+}

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
+)
+
+// job is a row of the work queue: a try that is due, one that is claimed, or a
+// wake-up of a run.
+type job struct {
+	Key   string     `json:"key"` // a heal.StepKey; "<run>/wake/<nanoseconds>" for a wake-up
+	Run   heal.RunID `json:"run"`
+	State jobState   `json:"state"`
+	Due   time.Time  `json:"due"`
+	Owner string     `json:"owner,omitempty"`
+	Epoch int64      `json:"epoch"`           // +1 at each claim
+	Fence int64      `json:"fence,omitempty"` // epoch of the lease on the target
+	Lease time.Time  `json:"lease,omitzero"`
+}
+
+type jobState string
+
+const (
+	jobReady   jobState = "ready"
+	jobClaimed jobState = "claimed"
+	jobAsleep  jobState = "asleep" // a wait that has started; due when it is over
+	jobWake    jobState = "wake"   // a Tick is due
+)
+
+var jobKind = store.Kind[job]{
+	Table: store.Steps, Version: 1,
+	Key: func(j *job) string { return j.Key },
+	Columns: func(j *job) []any {
+		return []any{string(j.Run), string(j.State), store.Nanos(j.Due), j.Owner, j.Epoch, store.Nanos(j.Lease)}
+	},
+}
+
+func readyJob(key heal.StepKey, due time.Time) job {
+	return job{Key: key.String(), Run: key.Run, State: jobReady, Due: due}
+}
+
+func wakeJob(run heal.RunID, at time.Time) job {
+	return job{Key: string(run) + "/wake/" + strconv.FormatInt(at.UnixNano(), 10), Run: run, State: jobWake, Due: at}
+}
+
+// dueJobs lists what can be worked on at a time: tries and wake-ups that are
+// due, and claims whose lease ran out. next is when something further falls
+// due, zero if nothing is known.
+func dueJobs(r store.Reader, now time.Time, limit int) (jobs []job, next time.Time, err error) {
+	nanos := store.Nanos(now)
+	for _, state := range []jobState{jobReady, jobAsleep, jobWake} {
+		rows, _, err := jobKind.List(r, store.Query{
+			Where: []store.Cond{{Column: "state", Op: store.Eq, Value: string(state)}},
+			Order: "due", Limit: limit,
+		})
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		for _, row := range rows {
+			if row.Value.Due.After(now) {
+				if next.IsZero() || row.Value.Due.Before(next) {
+					next = row.Value.Due
+				}
+				break
+			}
+			jobs = append(jobs, row.Value)
+		}
+	}
+	rows, _, err := jobKind.List(r, store.Query{
+		Where: []store.Cond{{Column: "state", Op: store.Eq, Value: string(jobClaimed)}, {Column: "lease", Op: store.Lt, Value: nanos}},
+		Order: "due", Limit: limit,
+	})
+	for _, row := range rows {
+		jobs = append(jobs, row.Value)
+	}
+	return jobs, next, err
+}
+
+// dropJobs removes every job of a run.
+func dropJobs(tx store.Tx, run heal.RunID) error {
+	rows, err := jobKind.All(tx, store.Query{Where: []store.Cond{{Column: "run", Op: store.Eq, Value: string(run)}}})
+	for _, row := range rows {
+		if err := tx.Delete(store.Steps, row.Value.Key); err != nil {
+			return err
+		}
+	}
+	return err
+}

@@ -1,0 +1,183 @@
+package guard
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/lease"
+	"github.com/homeostat/homeostat/internal/store"
+)
+
+var entryKind = store.Kind[Entry]{
+	Table: store.Actions, Version: 1,
+	Key: func(e *Entry) string { return fmt.Sprintf("%s/%s%s/%s", e.Event, e.Incident, e.Run, e.Target) },
+	Columns: func(e *Entry) []any {
+		return []any{string(e.Target), string(e.Incident), string(e.Run), store.Nanos(e.At)}
+	},
+}
+
+// Refusal is a guard's no, kept for people.
+type Refusal struct {
+	Run    heal.RunID    `json:"run"`
+	Task   string        `json:"task"`
+	Target heal.EntityID `json:"target"`
+	At     time.Time     `json:"at"`
+	Rule   Rule          `json:"rule"`
+	Reason heal.Reason   `json:"reason"`
+}
+
+var refusalKind = store.Kind[Refusal]{
+	Table: store.Refusals, Version: 1,
+	Key: func(r *Refusal) string { return fmt.Sprintf("%s/%s/%s", r.Run, r.Task, r.Rule) },
+	Columns: func(r *Refusal) []any {
+		return []any{string(r.Target), string(r.Run), store.Nanos(r.At)}
+	},
+}
+
+// resources are what a run must hold to touch its target: the target itself,
+// and the service it belongs to, so that a service has one run at a time.
+func resources(req Request) []string {
+	list := []string{"target:" + string(req.Target)}
+	if service := string(heal.ServiceID(req.Scope.Service)); req.Scope.Service != "" && service != string(req.Target) {
+		list = append(list, "target:"+service)
+	}
+	return list
+}
+
+// Look judges a request without reserving anything, as a dry run or an
+// explanation does.
+func Look(r store.Reader, req Request, l Limits, now time.Time) (Verdict, error) {
+	h, err := history(r, req, l, now)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return Judge(req, h, l, now), nil
+}
+
+// Reserve judges a request and, if it is allowed, spends its budget and takes
+// its leases, all in tx. The epoch is that of the lease on the target; 0 for a
+// request that touches nothing. A refusal is recorded, also in tx.
+func Reserve(tx store.Tx, req Request, task string, l Limits, now time.Time) (v Verdict, epoch int64, err error) {
+	v, err = Look(tx, req, l, now)
+	if err != nil {
+		return Verdict{}, 0, err
+	}
+	if !v.Allowed() {
+		_, err = refusalKind.Put(tx, &Refusal{Run: req.Run, Task: task, Target: printable(req.Target), At: now, Rule: v.Rule, Reason: v.Reason}, store.Any)
+		return v, 0, err
+	}
+	if !req.Touches {
+		return v, 0, nil
+	}
+	for i, resource := range resources(req) {
+		got, err := lease.Acquire(tx, resource, string(req.Run), 0, now)
+		if err != nil {
+			return Verdict{}, 0, err
+		}
+		if i == 0 {
+			epoch = got.Epoch
+		}
+	}
+	began := Entry{Event: Began, Run: req.Run, Incident: req.Incident, Target: req.Target, Scope: req.Scope, At: now}
+	_, err = entryKind.Put(tx, &began, store.Absent)
+	if heal.Is(err, heal.Conflict) { // a later touch of the same run
+		err = nil
+	}
+	return v, epoch, err
+}
+
+// printable is a target as a record can hold it, also one that is refused for
+// what it is.
+func printable(target heal.EntityID) heal.EntityID {
+	if target.Validate() == nil {
+		return target
+	}
+	return heal.EntityID(strconv.Quote(string(target[:min(len(target), 64)])))
+}
+
+// Release gives back what a run holds, at its end.
+func Release(tx store.Tx, run heal.RunID) error {
+	held, err := lease.HeldBy(tx, string(run))
+	if err != nil {
+		return err
+	}
+	for _, l := range held {
+		if err := lease.Release(tx, l.Resource, string(run)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EndCase starts the cooldown of a target.
+func EndCase(tx store.Tx, incident heal.IncidentID, target heal.EntityID, scope heal.Scope, now time.Time) error {
+	_, err := entryKind.Put(tx, &Entry{Event: CaseEnded, Incident: incident, Target: target, Scope: scope, At: now}, store.Any)
+	return err
+}
+
+// Refusals lists what was refused for a run, oldest first.
+func Refusals(r store.Reader, run heal.RunID) ([]Refusal, error) {
+	rows, err := refusalKind.All(r, store.Query{Where: []store.Cond{{Column: "run", Op: store.Eq, Value: string(run)}}})
+	list := make([]Refusal, len(rows))
+	for i := range rows {
+		list[i] = rows[i].Value
+	}
+	return list, err
+}
+
+// history gathers what a verdict looks at.
+func history(r store.Reader, req Request, l Limits, now time.Time) (History, error) {
+	var h History
+	if !req.Touches || req.Target.Validate() != nil { // refused by what it is
+		return h, nil
+	}
+	all, err := Switches(r)
+	if err != nil {
+		return h, err
+	}
+	h.Switches = reaching(all, req.Scope)
+	if req.Run != "" {
+		began := Entry{Event: Began, Run: req.Run, Incident: req.Incident, Target: req.Target}
+		switch _, err := entryKind.Get(r, entryKind.Key(&began)); {
+		case err == nil:
+			h.Spent = true
+		case !heal.Is(err, heal.NotFound):
+			return h, err
+		}
+	}
+	since := store.Nanos(now.Add(-l.Cooldown))
+	if h.Target, err = entries(r, store.Cond{Column: "target", Op: store.Eq, Value: string(req.Target)}, since); err != nil {
+		return h, err
+	}
+	if req.Incident != "" {
+		if h.Case, err = entries(r, store.Cond{Column: "incident", Op: store.Eq, Value: string(req.Incident)}, 0); err != nil {
+			return h, err
+		}
+	}
+	for _, resource := range resources(req) {
+		held, err := lease.Look(r, resource)
+		if err != nil {
+			return h, err
+		}
+		if held.Held(now) && held.Holder != string(req.Run) {
+			h.Held = append(h.Held, Holding{Resource: resource, Run: heal.RunID(held.Holder), Since: held.Since})
+		}
+	}
+	return h, nil
+}
+
+// entries reads history that meets the condition since a time, newest first,
+// at most one page: the rules look at the newest few.
+func entries(r store.Reader, where store.Cond, since int64) ([]Entry, error) {
+	rows, _, err := entryKind.List(r, store.Query{
+		Where: []store.Cond{where, {Column: "at", Op: store.Ge, Value: since}},
+		Order: "at", Desc: true, Limit: 50,
+	})
+	list := make([]Entry, len(rows))
+	for i := range rows {
+		list[i] = rows[i].Value
+	}
+	return list, err
+}
