@@ -1,0 +1,112 @@
+package loop
+
+import (
+	"sync/atomic"
+
+	"github.com/homeostat/homeostat/internal/action"
+	"github.com/homeostat/homeostat/internal/decide"
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/playbook"
+)
+
+// Catalog is the set of playbooks in force. It is replaced whole, so that a
+// reload is seen entirely or not at all.
+type Catalog struct {
+	books atomic.Pointer[[]*playbook.Compiled]
+}
+
+// NewCatalog makes a catalog of the playbooks.
+func NewCatalog(books []*playbook.Compiled) *Catalog {
+	c := &Catalog{}
+	c.Replace(books)
+	return c
+}
+
+// Replace puts other playbooks in force.
+func (c *Catalog) Replace(books []*playbook.Compiled) { c.books.Store(&books) }
+
+// All lists the playbooks in force.
+func (c *Catalog) All() []*playbook.Compiled { return *c.books.Load() }
+
+// Find gives a playbook by id; kind NotFound if there is none.
+func (c *Catalog) Find(id string) (*playbook.Compiled, error) {
+	for _, b := range c.All() {
+		if b.ID == id {
+			return b, nil
+		}
+	}
+	return nil, heal.Errorf(heal.NotFound, "find playbook", "none has the id %q", id)
+}
+
+// candidates are the playbooks whose triggers fit a case, as decide wants them.
+// Triggers that could not be asked come back as reasons.
+func (c *Catalog) candidates(inc *heal.Incident, cause *heal.Cause, proven map[string]int) (list []decide.Candidate, unanswered []heal.Reason) {
+	subject := subjectOf(inc, cause)
+	for _, b := range c.All() {
+		match := b.Matches(subject)
+		unanswered = append(unanswered, match.Unanswered...)
+		if !match.OK {
+			continue
+		}
+		list = append(list, decide.Candidate{
+			Plan:        planOf(b, cause.Entity),
+			Specificity: match.Specificity,
+			Why:         match.Reason,
+			AlwaysAsk:   b.Approval.Required == playbook.ApprovalAlways,
+			NeverAsk:    b.Approval.Required == playbook.ApprovalNever,
+			Destructive: b.Impact() == action.Destructive,
+			Proven:      proven[b.ID],
+		})
+	}
+	return list, unanswered
+}
+
+func planOf(b *playbook.Compiled, target heal.EntityID) heal.Plan {
+	steps := make([]string, 0, len(b.Tasks))
+	for _, t := range b.Order() {
+		line := t.ID + ": " + t.Action
+		if t.Name != "" {
+			line = t.Name + " (" + t.Action + ")"
+		}
+		steps = append(steps, line)
+	}
+	return heal.Plan{
+		Playbook: b.ID, Digest: b.Digest, Target: target, Steps: steps, EstimatedTime: b.Estimate(),
+		Risk: b.Risk, Rollbackable: b.Rollbackable(), Tier: b.Tier, Trust: b.Trust,
+	}
+}
+
+func subjectOf(inc *heal.Incident, cause *heal.Cause) playbook.Subject {
+	s := playbook.Subject{
+		Pattern: cause.Pattern, FaultType: cause.Type, Target: cause.Entity, Severity: inc.Severity,
+	}
+	if cause.Entity.Kind() == heal.KindService {
+		s.Service = cause.Entity.Name()
+	} else {
+		s.Service = inc.Scope.Service
+	}
+	if f := faultOn(inc, cause.Entity); f != nil {
+		s.AlertName, s.Values, s.Labels = f.AlertName, f.Values, f.Condition.Labels
+	}
+	return s
+}
+
+// faultOn is the fault a case stands on for an entity: one of its own if there
+// is any, else the primary.
+func faultOn(inc *heal.Incident, entity heal.EntityID) *heal.Fault {
+	for i := range inc.Members {
+		if inc.Members[i].Fault.Key.Entity == entity {
+			return &inc.Members[i].Fault
+		}
+	}
+	return inc.PrimaryFault()
+}
+
+// factsOf is what templates of a run can say of its case.
+func factsOf(inc *heal.Incident, cause *heal.Cause) heal.Facts {
+	facts := heal.Facts{Severity: inc.Severity, Pattern: cause.Pattern, Title: inc.Title}
+	if f := faultOn(inc, cause.Entity); f != nil {
+		facts.Values, facts.Labels = f.Values, f.Condition.Labels
+	}
+	return facts
+}

@@ -1,0 +1,165 @@
+package loop
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/cause"
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/logmine"
+)
+
+// Windows of logs and spans that are read for a diagnosis (SPEC A8, A9).
+const (
+	logWindow  = 10 * time.Minute
+	spanWindow = 2 * time.Minute
+)
+
+// gatherers bounds the entities asked about at once within one diagnosis.
+const gatherers = 4
+
+// gather asks everything the diagnosis wants to know about the entities. What
+// cannot be answered in time is a gap, named as such, never an error: a
+// diagnosis from less evidence is better than none.
+func (l *Loop) gather(ctx context.Context, inc *heal.Incident, entities []heal.EntityID) map[heal.EntityID]cause.Signals {
+	ctx, cancel := context.WithTimeout(ctx, gatherTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	signals := make(map[heal.EntityID]cause.Signals, len(entities))
+	slots := make(chan struct{}, gatherers)
+	for _, id := range entities {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			s := l.signals(ctx, inc, id)
+			mu.Lock()
+			defer mu.Unlock()
+			signals[id] = s
+		})
+	}
+	wg.Wait()
+	return signals
+}
+
+func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID) cause.Signals {
+	now := l.now()
+	s := cause.Signals{Metrics: map[string]cause.Metric{}}
+	for _, m := range inc.Members {
+		if m.Fault.Key.Entity == id && m.Fault.ClearedAt.IsZero() {
+			s.Faults = append(s.Faults, m.Fault)
+		}
+	}
+	for _, p := range l.parts.Probes.Of(id) {
+		s.Probes = append(s.Probes, cause.Probe{Name: p.Name, Healthy: p.Healthy, Since: p.Since, At: p.CheckedAt, Error: p.Error})
+	}
+	gap := func(what string, err error) {
+		if err != nil {
+			s.Gaps = append(s.Gaps, fmt.Sprintf("%s: %v", what, err))
+		}
+	}
+	known, err := l.parts.Metrics.Knows(ctx, id)
+	gap("metrics", err)
+	if known {
+		l.measure(ctx, &s, inc, id, now)
+	}
+	gap("logs", l.readLogs(ctx, &s, inc, id, now))
+	gap("spans", l.readSpans(ctx, &s, inc, id, now))
+	return s
+}
+
+// measure asks the metrics. A question without an answer is not a gap: most
+// systems answer only some of them.
+func (l *Loop) measure(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time) {
+	for _, q := range cause.Questions(id) {
+		value, ok, err := l.parts.Metrics.Value(ctx, q.Expr, now)
+		if err != nil {
+			s.Gaps = append(s.Gaps, fmt.Sprintf("%s: %v", q.ID, err))
+			if ctx.Err() != nil {
+				return
+			}
+			continue
+		}
+		if !ok {
+			continue
+		}
+		m := cause.Metric{Value: value, At: now, Expr: q.Expr, Unit: q.Unit}
+		if q.Baseline {
+			m.Baseline = l.baseline(ctx, q.Expr, inc.BeganAt)
+		}
+		s.Metrics[q.ID] = m
+	}
+}
+
+// baseline is the median of the answers to a question from before the case.
+func (l *Loop) baseline(ctx context.Context, expr string, began time.Time) *float64 {
+	var values []float64
+	for _, at := range cause.BaselineTimes(began) {
+		if began.Sub(at) > l.opts.Baseline {
+			break
+		}
+		if v, ok, err := l.parts.Metrics.Value(ctx, expr, at); err == nil && ok && v == v {
+			values = append(values, v)
+		}
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	slices.Sort(values)
+	return &values[len(values)/2]
+}
+
+// readLogs mines the newest logs against a window of the same length from
+// before the case.
+func (l *Loop) readLogs(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time) error {
+	began := inc.BeganAt.Add(-time.Second)
+	from := latest(now.Add(-logWindow), began)
+	records, err := l.parts.Logs.Records(ctx, id, from, now)
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	span := max(now.Sub(from), time.Second)
+	before, err := l.parts.Logs.Records(ctx, id, began.Add(-span), began)
+	if err != nil {
+		return err
+	}
+	sum := logmine.Summarise(records, before)
+	s.Newest = latest(s.Newest, sum.Last)
+	for _, f := range sum.Patterns {
+		s.Logs = append(s.Logs, cause.Log{
+			Pattern: string(f.Pattern), Count: f.Count, Baseline: float64(f.Baseline), Example: f.Example.Body, At: f.Example.Time,
+		})
+	}
+	return nil
+}
+
+func (l *Loop) readSpans(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time) error {
+	if id.Kind() != heal.KindService {
+		return nil
+	}
+	spans, err := l.parts.Logs.Spans(ctx, id, latest(now.Add(-spanWindow), inc.BeganAt), now)
+	if err != nil {
+		return err
+	}
+	before, err := l.parts.Logs.Spans(ctx, id, inc.BeganAt.Add(-spanWindow), inc.BeganAt)
+	if err != nil {
+		return err
+	}
+	for _, span := range slices.Concat(before, spans) {
+		if span.Service == id.Name() {
+			s.Newest = latest(s.Newest, span.Start.Add(span.Duration))
+		}
+	}
+	s.Spans = cause.Operations(id.Name(), spans, before, nil)
+	return nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
