@@ -1,0 +1,224 @@
+// Package app wires the all-in-one server: user configuration becomes the
+// options of each package, each package becomes a part, and the parts run
+// until they are told to stop.
+//
+// Its one invariant: it is the only place that knows which driver stands behind
+// which interface. It is not for behaviour: whatever decides something lives in
+// the package whose name says so.
+package app
+
+import (
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// Config is homeostat.yaml. Every key can be overridden from the environment:
+// server.listen by HOMEOSTAT_SERVER_LISTEN, and so on for single values.
+type Config struct {
+	DataDir   string          `yaml:"data_dir" doc:"Everything Homeostat keeps: records, metrics, telemetry, tokens."`
+	Scope     ScopeConfig     `yaml:"scope" doc:"Where what this server watches lives."`
+	Log       LogConfig       `yaml:"log" doc:"Homeostat's own log, on standard error."`
+	Server    ServerConfig    `yaml:"server" doc:"The API, health and metrics."`
+	OTLP      OTLPConfig      `yaml:"otlp" doc:"Intake of telemetry."`
+	Export    ExportConfig    `yaml:"export" doc:"Where Homeostat's own telemetry goes, besides /metrics."`
+	Metrics   MetricsConfig   `yaml:"metrics" doc:"The embedded metric store and the metrics derived from spans."`
+	Telemetry TelemetryConfig `yaml:"telemetry" doc:"The embedded store of logs and spans."`
+	Rules     RulesConfig     `yaml:"rules" doc:"Alerting rules in the format of Prometheus."`
+	Monitors  []MonitorConfig `yaml:"monitors" doc:"Health monitors of Homeostat's own."`
+	Intake    IntakeConfig    `yaml:"intake" doc:"Alerts from other tools, by webhook."`
+	Playbooks PlaybooksConfig `yaml:"playbooks" doc:"What can be done."`
+	Loop      LoopConfig      `yaml:"loop" doc:"How cases are handled."`
+	Guard     GuardConfig     `yaml:"guard" doc:"The safety kernel."`
+	Drivers   DriversConfig   `yaml:"drivers" doc:"What actions may touch."`
+	Notify    NotifyConfig    `yaml:"notify" doc:"Messages to people."`
+}
+
+// ScopeConfig names tenant, environment and cluster.
+type ScopeConfig struct {
+	Tenant  string `yaml:"tenant" doc:"Whose it is."`
+	Env     string `yaml:"env" doc:"As in prod or test."`
+	Cluster string `yaml:"cluster" doc:"Where it runs."`
+}
+
+// LogConfig configures Homeostat's own log.
+type LogConfig struct {
+	Level  string `yaml:"level" doc:"One of debug, info, warn, error." oneof:"debug,info,warn,error"`
+	Format string `yaml:"format" doc:"One of text, json." oneof:"text,json"`
+}
+
+// ServerConfig configures the API.
+type ServerConfig struct {
+	Listen string    `yaml:"listen" doc:"Any address but loopback needs tls."`
+	TLS    TLSConfig `yaml:"tls"`
+}
+
+// TLSConfig names a certificate and its key; both or neither.
+type TLSConfig struct {
+	CertFile string `yaml:"cert_file" doc:"PEM, the chain included; read at the start."`
+	KeyFile  string `yaml:"key_file" doc:"PEM."`
+}
+
+// OTLPConfig configures the OTLP receivers.
+type OTLPConfig struct {
+	GRPCListen      string    `yaml:"grpc_listen" doc:"Empty: off."`
+	HTTPListen      string    `yaml:"http_listen" doc:"Empty: off."`
+	TLS             TLSConfig `yaml:"tls"`
+	RequireToken    bool      `yaml:"require_token" doc:"Needed for addresses that are not loopback, besides tls."`
+	MaxRequestBytes int       `yaml:"max_request_bytes" doc:"After decompression." min:"1024"`
+}
+
+// ExportConfig configures the export of own telemetry.
+type ExportConfig struct {
+	OTLPEndpoint string `yaml:"otlp_endpoint" doc:"An OTLP HTTP endpoint for own traces, metrics and logs; empty: off."`
+}
+
+// MetricsConfig configures the embedded TSDB and the RED metrics.
+type MetricsConfig struct {
+	Retention     Duration `yaml:"retention" doc:"Samples older than this are deleted." min:"1h"`
+	FlushInterval Duration `yaml:"flush_interval" doc:"How often metrics derived from spans are written." min:"100ms"`
+	MaxOperations int      `yaml:"max_operations" doc:"Operations kept apart per service; the rest count as _other." min:"1"`
+}
+
+// TelemetryConfig configures the embedded log and span store.
+type TelemetryConfig struct {
+	RetentionDays    int   `yaml:"retention_days" doc:"Days that logs and spans are kept." min:"1"`
+	MaxBytes         int64 `yaml:"max_bytes" doc:"The oldest day is dropped above it." min:"1048576"`
+	RecordsPerSecond int   `yaml:"records_per_second" doc:"What comes faster is dropped and counted." min:"1"`
+}
+
+// RulesConfig configures rule evaluation.
+type RulesConfig struct {
+	Shipped  bool     `yaml:"shipped" doc:"Evaluate the rules that come with Homeostat."`
+	Files    []string `yaml:"files" doc:"Rule files of your own."`
+	Interval Duration `yaml:"interval" doc:"Of groups that name none." min:"100ms"`
+	Resend   Duration `yaml:"resend" doc:"How often a firing alert is told again." min:"1s"`
+}
+
+// MonitorConfig configures one health monitor.
+type MonitorConfig struct {
+	Name      string            `yaml:"name" required:"true" doc:"Unique among the monitors."`
+	Entity    string            `yaml:"entity" required:"true" doc:"What it tells the health of, as in service/cart."`
+	Kind      string            `yaml:"kind" required:"true" doc:"How it looks." oneof:"http,tcp,process"`
+	Target    string            `yaml:"target" required:"true" doc:"URL, host:port, or the path of a pid file."`
+	Interval  Duration          `yaml:"interval" doc:"Between the starts of two probes; 0 means 5s." min:"50ms"`
+	Timeout   Duration          `yaml:"timeout" doc:"Of one probe; 0 means the interval, but 1s at least and 10s at most." min:"10ms"`
+	Failures  int               `yaml:"failures" doc:"In a row, before it counts as failing; 0 means 3."`
+	Successes int               `yaml:"successes" doc:"In a row, before it counts as healthy again; 0 means 2."`
+	Severity  string            `yaml:"severity" doc:"Of its failing; empty means critical." oneof:"info,warning,critical"`
+	Labels    map[string]string `yaml:"labels" doc:"Given to its alerts."`
+}
+
+// IntakeConfig configures webhooks.
+type IntakeConfig struct {
+	MaxBodyBytes int             `yaml:"max_body_bytes" doc:"Larger requests are answered with 413." min:"1024"`
+	MaxBacklog   int             `yaml:"max_backlog" doc:"Accepted deliveries waiting to be processed; more is answered with 503 to Alertmanager and 429 to others." min:"1"`
+	SecretFile   string          `yaml:"secret_file" doc:"Shared secret of the Alertmanager webhook, sent as a bearer token; empty: a token of this server is needed."`
+	Mappings     []MappingConfig `yaml:"mappings" doc:"Any JSON, by a mapping file."`
+}
+
+// MappingConfig is one webhook for any JSON.
+type MappingConfig struct {
+	Name       string `yaml:"name" required:"true" doc:"Its path is /api/v1/webhooks/<name>."`
+	File       string `yaml:"file" required:"true" doc:"The mapping, see docs/alerts.md."`
+	SecretFile string `yaml:"secret_file" doc:"Shared secret of this webhook, as a bearer token; empty: a token of this server is needed."`
+}
+
+// PlaybooksConfig says which playbooks there are.
+type PlaybooksConfig struct {
+	Shipped bool              `yaml:"shipped" doc:"Offer the playbooks that come with Homeostat."`
+	Dir     string            `yaml:"dir" doc:"A folder of playbooks of your own; empty: none."`
+	Trust   map[string]string `yaml:"trust" doc:"Playbook id to observe, suggest or auto; overrides the playbook." oneof:"observe,suggest,auto"`
+}
+
+// LoopConfig configures the handling of cases.
+type LoopConfig struct {
+	Settle           Duration `yaml:"settle" doc:"How long a new case waits for the signals that belong to it." min:"0s"`
+	Window           Duration `yaml:"window" doc:"Faults this close together are grouped." min:"1s"`
+	VerifyWindow     Duration `yaml:"verify_window" doc:"How long a fault must stay cleared; at least two evaluations." min:"1s"`
+	ApprovalDeadline Duration `yaml:"approval_deadline" doc:"Silence until then means no." min:"1s"`
+	Approver         string   `yaml:"approver" doc:"The role asked for approvals."`
+	MinConfidence    float64  `yaml:"min_confidence" doc:"Below it a person is asked." min:"0"`
+	Workers          int      `yaml:"workers" doc:"Cases worked on at once." min:"1"`
+	Baseline         Duration `yaml:"baseline" doc:"How far before a fault things are taken as normal." min:"1m"`
+}
+
+// GuardConfig configures the safety kernel.
+type GuardConfig struct {
+	Attempts int        `yaml:"attempts" doc:"Per case, all tiers together." min:"1"`
+	Spacing  []Duration `yaml:"spacing" doc:"Least wait before the second attempt, the third, and so on."`
+	Cooldown Duration   `yaml:"cooldown" doc:"Rest of a target after a case on it ended." min:"0s"`
+}
+
+// DriversConfig configures what actions may touch.
+type DriversConfig struct {
+	Processes []ProcessConfig `yaml:"processes" doc:"Processes that may be started, stopped and restarted."`
+	HTTP      HTTPConfig      `yaml:"http"`
+	Exec      ExecConfig      `yaml:"exec"`
+}
+
+// ProcessConfig is one process a playbook may handle.
+type ProcessConfig struct {
+	Name         string            `yaml:"name" required:"true" doc:"Unique; process/<name> is the entity of this one alone."`
+	Entity       string            `yaml:"entity" required:"true" doc:"As in service/cart."`
+	Command      []string          `yaml:"command" required:"true" doc:"The program's absolute path and its arguments."`
+	Dir          string            `yaml:"dir" doc:"Absolute; empty means /."`
+	Env          map[string]string `yaml:"env" doc:"Variables besides PATH, HOME, USER, LANG, LC_ALL, TZ and TMPDIR."`
+	Instances    int               `yaml:"instances" doc:"0 means 1."`
+	MaxInstances int               `yaml:"max_instances" doc:"Most that a playbook may scale to; 0: as many as instances."`
+	ReadyURL     string            `yaml:"ready_url" doc:"Answers 2xx once the process serves."`
+	ReadyTCP     string            `yaml:"ready_tcp" doc:"A host:port that accepts connections once the process serves."`
+	Grace        Duration          `yaml:"grace" doc:"Between TERM and KILL; 0 means 10s."`
+	LogFile      string            `yaml:"log_file" doc:"Absolute; empty means one in the folder processes of data_dir."`
+}
+
+// HTTPConfig bounds the http driver.
+type HTTPConfig struct {
+	Allow []string `yaml:"allow" doc:"URL prefixes that may be called; empty: loopback only."`
+}
+
+// ExecConfig bounds the exec driver.
+type ExecConfig struct {
+	Allow []ExecAllowConfig `yaml:"allow" doc:"Programs that may be run; empty: none."`
+}
+
+// ExecAllowConfig is one program that may be run.
+type ExecAllowConfig struct {
+	Path     string   `yaml:"path" required:"true" doc:"Absolute."`
+	ReadOnly bool     `yaml:"read_only" doc:"It changes nothing, so it may be run by exec.query."`
+	Env      []string `yaml:"env" doc:"Names of variables a playbook may set for it."`
+}
+
+// NotifyConfig configures messages to people.
+type NotifyConfig struct {
+	WebhookURL string `yaml:"webhook_url" doc:"Gets a JSON POST; empty: off."`
+	SecretFile string `yaml:"secret_file" doc:"Signs each message with HMAC-SHA256."`
+}
+
+// Default is the configuration of an empty homeostat.yaml.
+func Default() Config {
+	return Config{
+		DataDir:   "./homeostat-data",
+		Scope:     ScopeConfig{Tenant: heal.DefaultScope.Tenant, Env: heal.DefaultScope.Env, Cluster: heal.DefaultScope.Cluster},
+		Log:       LogConfig{Level: "info", Format: "text"},
+		Server:    ServerConfig{Listen: "127.0.0.1:8080"},
+		OTLP:      OTLPConfig{GRPCListen: "127.0.0.1:4317", HTTPListen: "127.0.0.1:4318", MaxRequestBytes: 16 << 20},
+		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: Duration(5 * time.Second), MaxOperations: 2000},
+		Telemetry: TelemetryConfig{RetentionDays: 7, MaxBytes: 50 << 30, RecordsPerSecond: 10_000},
+		Rules:     RulesConfig{Shipped: true, Interval: Duration(15 * time.Second), Resend: Duration(time.Minute)},
+		Intake:    IntakeConfig{MaxBodyBytes: 5 << 20, MaxBacklog: 10_000},
+		Playbooks: PlaybooksConfig{Shipped: true},
+		Loop: LoopConfig{
+			Settle: Duration(2 * time.Second), Window: Duration(5 * time.Minute), VerifyWindow: Duration(30 * time.Second),
+			ApprovalDeadline: Duration(30 * time.Minute), Approver: "approver", MinConfidence: 0.7, Workers: 16, Baseline: Duration(30 * time.Minute),
+		},
+		Guard: GuardConfig{Attempts: 3, Spacing: []Duration{Duration(time.Minute), Duration(2 * time.Minute)}, Cooldown: Duration(10 * time.Minute)},
+	}
+}
+
+func days(n int) Duration { return Duration(n) * Duration(24*time.Hour) }
+
+// HomeScope is the scope of everything this server watches.
+func (c *Config) HomeScope() heal.Scope {
+	return heal.Scope{Tenant: c.Scope.Tenant, Env: c.Scope.Env, Cluster: c.Scope.Cluster}
+}

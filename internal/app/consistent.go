@@ -1,0 +1,119 @@
+package app
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// consistent finds mistakes that no single key shows.
+func (d *decoder) consistent(c *Config) {
+	d.addresses(c)
+	d.tls("server.tls", c.Server.TLS)
+	d.tls("otlp.tls", c.OTLP.TLS)
+	if c.DataDir == "" {
+		d.at("data_dir", "a folder", "is empty")
+	}
+	for i, id := range []string{c.Scope.Tenant, c.Scope.Env, c.Scope.Cluster} {
+		key := []string{"scope.tenant", "scope.env", "scope.cluster"}[i]
+		if id == "" || strings.Contains(id, "/") {
+			d.at(key, "a name without slashes", "is %q", id)
+		}
+	}
+	if c.Loop.MinConfidence > 1 {
+		d.at("loop.min_confidence", "between 0 and 1", "is %g", c.Loop.MinConfidence)
+	}
+	d.monitors(c.Monitors)
+	d.processes(c.Drivers.Processes)
+	for i, allow := range c.Drivers.Exec.Allow {
+		if !filepath.IsAbs(allow.Path) {
+			d.at(fmt.Sprintf("drivers.exec.allow[%d].path", i), "an absolute path", "is %q", allow.Path)
+		}
+	}
+	names := map[string]bool{"alertmanager": true}
+	for i, m := range c.Intake.Mappings {
+		key := fmt.Sprintf("intake.mappings[%d].name", i)
+		if names[m.Name] {
+			d.at(key, "a name of its own", "%q is taken", m.Name)
+		}
+		names[m.Name] = true
+		if strings.ContainsAny(m.Name, "/?#% ") {
+			d.at(key, "letters, digits, dashes", "%q cannot stand in a path", m.Name)
+		}
+	}
+}
+
+// at reports a mistake at a key, with the line it was read from.
+func (d *decoder) at(key, expected, format string, args ...any) {
+	d.report(d.lines[key], key, expected, format, args...)
+}
+
+func (d *decoder) addresses(c *Config) {
+	used := map[string]string{}
+	for _, a := range []struct {
+		key, addr string
+		optional  bool
+	}{
+		{"server.listen", c.Server.Listen, false},
+		{"otlp.grpc_listen", c.OTLP.GRPCListen, true},
+		{"otlp.http_listen", c.OTLP.HTTPListen, true},
+	} {
+		if a.addr == "" && a.optional {
+			continue
+		}
+		_, port, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			d.at(a.key, "host:port, as in 127.0.0.1:8080", "is %q", a.addr)
+			continue
+		}
+		if other := used[a.addr]; other != "" && port != "0" {
+			d.at(a.key, "a port of its own", "is the address of %s too", other)
+		}
+		used[a.addr] = a.key
+	}
+}
+
+func (d *decoder) tls(key string, t TLSConfig) {
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		d.at(key, "both cert_file and key_file, or neither", "has only one of them")
+	}
+}
+
+func (d *decoder) monitors(list []MonitorConfig) {
+	names := map[string]bool{}
+	for i, m := range list {
+		key := fmt.Sprintf("monitors[%d]", i)
+		d.entity(key+".entity", m.Entity)
+		if names[m.Name] {
+			d.at(key+".name", "a name of its own", "%q is taken", m.Name)
+		}
+		names[m.Name] = true
+	}
+}
+
+func (d *decoder) processes(list []ProcessConfig) {
+	names := map[string]bool{}
+	for i, p := range list {
+		key := fmt.Sprintf("drivers.processes[%d]", i)
+		d.entity(key+".entity", p.Entity)
+		if names[p.Name] {
+			d.at(key+".name", "a name of its own", "%q is taken", p.Name)
+		}
+		names[p.Name] = true
+		if len(p.Command) > 0 && !filepath.IsAbs(p.Command[0]) {
+			d.at(key+".command", "the program's absolute path first", "begins with %q", p.Command[0])
+		}
+	}
+}
+
+func (d *decoder) entity(key, id string) {
+	if id == "" {
+		return // reported as missing
+	}
+	if err := heal.EntityID(id).Validate(); err != nil {
+		d.at(key, "kind/name, as in service/cart", "is %q", id)
+	}
+}
