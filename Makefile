@@ -68,6 +68,10 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 bench: ## the promised figures on the real server, ONLY=up,lists,intake,engine,code for some
 	$(GO) run ./bench $(if $(ONLY),-only $(ONLY))
 
+.PHONY: eval
+eval: ## judgements scored on public data with labels, ONLY=nab,smd8 for some (data in BENCH_DATA)
+	$(GO) run ./eval $(if $(ONLY),-only $(ONLY))
+
 .PHONY: cover
 cover: ## statement coverage, into ./bin/cover.html
 	@mkdir -p $(BIN)
