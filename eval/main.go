@@ -36,6 +36,7 @@ type set struct {
 var sets = []set{
 	{"nab", runNAB},
 	{"smd8", runSMD8},
+	{"petshop", runPetShop},
 }
 
 // defaultData is where the data lies beside a checkout.
