@@ -173,7 +173,7 @@ func refused(from, to string) string {
 	switch {
 	case isSuite(target) && !isSuite(from):
 		return "suites are imported by tests only"
-	case under(from, "cmd/"), under(from, "bench/"), under(from, "test/"):
+	case under(from, "cmd/"), under(from, "bench/"), under(from, "eval/"), under(from, "test/"):
 		return "" // what runs the whole joins what it needs
 	case under(from, "examples/"):
 		if under(to, path.Dir(from)+"/") || under(to, "examples/") {
@@ -181,7 +181,7 @@ func refused(from, to string) string {
 		}
 		return "examples are programs like a user's and know nothing of Homeostat"
 	case !under(from, "internal/"):
-		return "only cmd, bench, test, examples and internal hold code"
+		return "only cmd, bench, eval, test, examples and internal hold code"
 	}
 	self := strings.TrimPrefix(from, "internal/")
 	root, _, _ := strings.Cut(self, "/")
