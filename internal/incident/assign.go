@@ -88,7 +88,7 @@ func (s *Set) sameKey(id heal.IncidentID, f heal.Fault) Assignment {
 // goes before one where it is a symptom.
 func (s *Set) sameEntity(here place, f heal.Fault, now time.Time) (Assignment, bool) {
 	at := entityIn{here, f.Key.Entity}
-	if e, ok := s.newest(s.byAnchor[at], f, now, func(entry) bool { return true }); ok {
+	if e, ok := s.newest(s.byAnchor[at], f, now, func(*entry) bool { return true }); ok {
 		role, text := heal.Secondary, "%s is on the entity of this case"
 		onPrimary := e.primary.Key.Entity == f.Key.Entity
 		moreTelling := !onPrimary || telling(f.Key.Type) > telling(e.primary.Key.Type)
@@ -97,7 +97,7 @@ func (s *Set) sameEntity(here place, f heal.Fault, now time.Time) (Assignment, b
 		}
 		return s.tie(e, f, role, sureSameEntity, "same_entity", fmt.Sprintf(text, f.Key), nil, now), true
 	}
-	e, ok := s.newest(s.byEntity[at], f, now, func(e entry) bool { return explains(e, f) })
+	e, ok := s.newest(s.byEntity[at], f, now, func(e *entry) bool { return explains(e, f) })
 	if !ok {
 		return Assignment{}, false
 	}
@@ -107,7 +107,7 @@ func (s *Set) sameEntity(here place, f heal.Fault, now time.Time) (Assignment, b
 
 // symptom joins the nearest case the fault's entity depends on.
 func (s *Set) symptom(here place, f heal.Fault, g Graph, now time.Time) (Assignment, bool, bool) {
-	e, steps, ok, cut := s.nearest(here, f, callees(g), now, func(e entry) bool { return explains(e, f) })
+	e, steps, ok, cut := s.nearest(here, f, callees(g), now, func(e *entry) bool { return explains(e, f) })
 	if !ok {
 		return Assignment{}, false, cut
 	}
@@ -121,7 +121,7 @@ func (s *Set) symptom(here place, f heal.Fault, g Graph, now time.Time) (Assignm
 func (s *Set) deeper(here place, f heal.Fault, g Graph, now time.Time) (Assignment, bool, bool) {
 	// The case must be explained by the new fault, not by what it has found
 	// before: only its seat counts, and only while nothing was done.
-	fits := func(e entry) bool {
+	fits := func(e *entry) bool {
 		return !e.acted() && !standsAlone(e.primary, f.Key.Type) && !s.offSeat(e, f, g)
 	}
 	e, steps, ok, cut := s.nearest(here, f, callers(g), now, fits)
@@ -135,7 +135,7 @@ func (s *Set) deeper(here place, f heal.Fault, g Graph, now time.Time) (Assignme
 
 // offSeat reports whether a diagnosed case comes from an entity that does not
 // depend on the fault's: then the fault is another branch below a common caller.
-func (s *Set) offSeat(e entry, f heal.Fault, g Graph) bool {
+func (s *Set) offSeat(e *entry, f heal.Fault, g Graph) bool {
 	if e.cause == "" || e.cause == e.primary.Key.Entity {
 		return false
 	}
@@ -154,7 +154,7 @@ func (s *Set) sameService(f heal.Fault, g Graph, now time.Time) (Assignment, boo
 		return Assignment{}, false
 	}
 	unplaced := !placed(g, f.Key.Entity)
-	e, ok := s.newest(s.service[f.Scope], f, now, func(e entry) bool {
+	e, ok := s.newest(s.service[f.Scope], f, now, func(e *entry) bool {
 		return (unplaced || !placed(g, e.primary.Key.Entity)) && explains(e, f)
 	})
 	if !ok {
@@ -166,7 +166,7 @@ func (s *Set) sameService(f heal.Fault, g Graph, now time.Time) (Assignment, boo
 
 // tie makes an assignment whose score weighs the tie by nearness in time: a
 // fault at the far end of the window counts half.
-func (s *Set) tie(e entry, f heal.Fault, role heal.Role, sure float64, code, text string, data map[string]any, now time.Time) Assignment {
+func (s *Set) tie(e *entry, f heal.Fault, role heal.Role, sure float64, code, text string, data map[string]any, now time.Time) Assignment {
 	gap := e.gap(f, now)
 	score := sure * (1 - 0.5*min(1, gap.Seconds()/s.opts.Window.Seconds()))
 	return Assignment{Join: e.id, Role: role, Score: score, Reasons: []heal.Reason{
@@ -180,19 +180,19 @@ func (s *Set) tie(e entry, f heal.Fault, role heal.Role, sure float64, code, tex
 }
 
 // newest is the newest case among ids that is near in time and fits.
-func (s *Set) newest(ids []heal.IncidentID, f heal.Fault, now time.Time, fits func(entry) bool) (entry, bool) {
+func (s *Set) newest(ids []heal.IncidentID, f heal.Fault, now time.Time, fits func(*entry) bool) (*entry, bool) {
 	for i := len(ids) - 1; i >= 0 && i >= len(ids)-maxScanned; i-- {
 		if e := s.cases[ids[i]]; e.gap(f, now) <= s.opts.Window && fits(e) {
 			return e, true
 		}
 	}
-	return entry{}, false
+	return nil, false
 }
 
 // gap is the time between the fault and the span of the case: from the begin
 // of its first fault to its newest signal. Faults during it have none. A fault
 // that began before the case lasts until now, so it touches the case.
-func (e entry) gap(f heal.Fault, now time.Time) time.Duration {
+func (e *entry) gap(f heal.Fault, now time.Time) time.Duration {
 	began := f.Began
 	if began.IsZero() || began.After(now) {
 		began = now

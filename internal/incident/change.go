@@ -32,30 +32,94 @@ func New(id heal.IncidentID, f heal.Fault, now time.Time) heal.Incident {
 // case holds already is brought up to date. The correlation score of a case is
 // the mean of how sure each member's assignment was, the first one's being 1.
 func Join(inc heal.Incident, f heal.Fault, a Assignment, now time.Time) heal.Incident {
-	inc.Members = slices.Clone(inc.Members)
-	inc.UpdatedAt = now
-	inc.Severity = graver(inc.Severity, f.Severity)
-	if inc.BeganAt.IsZero() || f.Began.Before(inc.BeganAt) {
-		inc.BeganAt = f.Began
+	c := Begin(inc)
+	c.Join(f, a, now)
+	return c.Incident
+}
+
+// Change is a case that takes in several faults one after the other. The case
+// it began with stays as it is: the faults are copied once, at the first change.
+// Between its methods the Incident may be changed too, but not its Members.
+type Change struct {
+	heal.Incident
+	own bool                  // Members is a copy
+	at  map[heal.FaultKey]int // where each fault is; nil until it is needed
+}
+
+// Begin makes a change of a case.
+func Begin(inc heal.Incident) *Change { return &Change{Incident: inc} }
+
+// Join brings a fault into the case, as Join does.
+func (c *Change) Join(f heal.Fault, a Assignment, now time.Time) {
+	c.UpdatedAt = now
+	c.Severity = graver(c.Severity, f.Severity)
+	if c.BeganAt.IsZero() || f.Began.Before(c.BeganAt) {
+		c.BeganAt = f.Began
 	}
-	if i := memberIndex(inc, f.Key); i >= 0 {
-		inc.Members[i].Fault = refresh(inc.Members[i].Fault, f)
-		return inc
+	i := c.index(f.Key)
+	c.copyMembers()
+	if i >= 0 {
+		c.Members[i].Fault = refresh(c.Members[i].Fault, f)
+		return
 	}
-	n := float64(len(inc.Members))
-	inc.Score = (inc.Score*n + a.Score) / (n + 1)
+	n := float64(len(c.Members))
+	c.Score = (c.Score*n + a.Score) / (n + 1)
 	if a.Role == heal.Primary {
-		for i := range inc.Members {
-			inc.Members[i].Role = heal.Secondary
+		for i := range c.Members {
+			c.Members[i].Role = heal.Secondary
 		}
-		inc.Title = title(f)
-		inc.Scope = f.Scope
-		if inc.Cause != f.Key.Entity {
-			inc.Cause = "" // found before this fault was known: to be diagnosed again
+		c.Title = title(f)
+		c.Scope = f.Scope
+		if c.Cause != f.Key.Entity {
+			c.Cause = "" // found before this fault was known: to be diagnosed again
 		}
 	}
-	inc.Members = append(inc.Members, heal.Member{Fault: f, Role: a.Role})
-	return inc
+	if c.at != nil {
+		c.at[f.Key] = len(c.Members)
+	}
+	c.Members = append(c.Members, heal.Member{Fault: f, Role: a.Role})
+}
+
+// Clear notes that a fault of the case no longer holds, as Clear does.
+func (c *Change) Clear(key heal.FaultKey, alert heal.AlertID, at time.Time) (changed bool) {
+	i := c.index(key)
+	if i < 0 || !c.Members[i].Fault.ClearedAt.IsZero() {
+		return false
+	}
+	if known := c.Members[i].Fault.AlertID; alert != "" && known != "" && known != alert {
+		return false
+	}
+	c.copyMembers()
+	c.Members[i].Fault.ClearedAt = at
+	c.UpdatedAt = at
+	return true
+}
+
+func (c *Change) copyMembers() {
+	if !c.own {
+		c.Members, c.own = append(make([]heal.Member, 0, len(c.Members)+1), c.Members...), true
+	}
+}
+
+// fewMembers is how many faults are looked through rather than indexed.
+const fewMembers = 16
+
+// index is where the case has a fault, -1 if it has not. An index is made for
+// the second change of many.
+func (c *Change) index(key heal.FaultKey) int {
+	if !c.own || len(c.Members) <= fewMembers {
+		return memberIndex(c.Incident, key)
+	}
+	if c.at == nil {
+		c.at = make(map[heal.FaultKey]int, len(c.Members))
+		for i := range c.Members {
+			c.at[c.Members[i].Fault.Key] = i
+		}
+	}
+	if i, ok := c.at[key]; ok {
+		return i
+	}
+	return -1
 }
 
 // refresh is a known fault with what a newer signal says. While the fault
@@ -90,17 +154,9 @@ func refresh(old, f heal.Fault) heal.Fault {
 // empty clears the fault whatever opened it. It reports whether anything
 // changed.
 func Clear(inc heal.Incident, key heal.FaultKey, alert heal.AlertID, at time.Time) (heal.Incident, bool) {
-	i := memberIndex(inc, key)
-	if i < 0 || !inc.Members[i].Fault.ClearedAt.IsZero() {
-		return inc, false
-	}
-	if known := inc.Members[i].Fault.AlertID; alert != "" && known != "" && known != alert {
-		return inc, false
-	}
-	inc.Members = slices.Clone(inc.Members)
-	inc.Members[i].Fault.ClearedAt = at
-	inc.UpdatedAt = at
-	return inc, true
+	c := Begin(inc)
+	changed := c.Clear(key, alert, at)
+	return c.Incident, changed
 }
 
 // Detach takes a fault out of its case, so that it can be assigned again: for

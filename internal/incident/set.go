@@ -18,7 +18,7 @@ type Options struct {
 // needed to find them. It is not safe for concurrent use.
 type Set struct {
 	opts     Options
-	cases    map[heal.IncidentID]entry
+	cases    map[heal.IncidentID]*entry
 	byKey    map[keyIn]heal.IncidentID
 	byEntity map[entityIn][]heal.IncidentID // every member's entity and the cause
 	byAnchor map[entityIn][]heal.IncidentID // the primary's entity and the cause
@@ -45,6 +45,7 @@ type entry struct {
 	scope    heal.Scope
 	state    heal.CaseState
 	primary  heal.Fault
+	seated   heal.EntityID // the primary's entity
 	cause    heal.EntityID
 	keys     []heal.FaultKey
 	entities []heal.EntityID
@@ -65,7 +66,7 @@ func NewSet(opts Options) *Set {
 	}
 	return &Set{
 		opts:     opts,
-		cases:    map[heal.IncidentID]entry{},
+		cases:    map[heal.IncidentID]*entry{},
 		byKey:    map[keyIn]heal.IncidentID{},
 		byEntity: map[entityIn][]heal.IncidentID{},
 		byAnchor: map[entityIn][]heal.IncidentID{},
@@ -88,42 +89,55 @@ func (s *Set) Anchored(scope heal.Scope, entity heal.EntityID) []heal.IncidentID
 	return slices.Clone(s.byAnchor[entityIn{placeOf(scope), entity}])
 }
 
-// Put adds a case or brings it up to date; one that has ended is removed.
+// Put adds a case or brings it up to date; one that has ended is removed. A
+// case that only has more faults than before costs what the new ones cost.
 func (s *Set) Put(inc heal.Incident) {
-	s.Remove(inc.ID)
 	primary := inc.PrimaryFault()
 	if inc.State.Ended() || primary == nil {
+		s.Remove(inc.ID)
 		return
 	}
-	e := entry{
-		id: inc.ID, place: placeOf(inc.Scope), scope: inc.Scope, state: inc.State,
-		primary: *primary, cause: inc.Cause, first: inc.BeganAt, last: inc.DetectedAt,
+	e := s.cases[inc.ID]
+	if e == nil || !e.grewInto(&inc, primary) {
+		s.Remove(inc.ID)
+		e = s.place(&inc, primary)
 	}
+	e.state, e.primary, e.first, e.last = inc.State, *primary, inc.BeganAt, inc.DetectedAt
 	e.primary.Evidence = nil
-	for _, m := range inc.Members {
-		e.keys = append(e.keys, m.Fault.Key)
-		if !slices.Contains(e.entities, m.Fault.Key.Entity) {
-			e.entities = append(e.entities, m.Fault.Key.Entity)
-		}
-		if m.Fault.LastSeen.After(e.last) {
-			e.last = m.Fault.LastSeen
+	for i := range inc.Members {
+		if seen := inc.Members[i].Fault.LastSeen; seen.After(e.last) {
+			e.last = seen
 		}
 	}
-	if e.cause != "" && !slices.Contains(e.entities, e.cause) {
-		e.entities = append(e.entities, e.cause)
-	}
-	s.cases[e.id] = e
-	for _, key := range e.keys {
+	for i := len(e.keys); i < len(inc.Members); i++ {
+		key := inc.Members[i].Fault.Key
+		e.keys = append(e.keys, key)
 		s.byKey[keyIn{e.place, key}] = e.id
+		s.touch(e, key.Entity)
 	}
-	for _, entity := range e.entities {
-		insert(s.byEntity, entityIn{e.place, entity}, e.id)
-	}
+}
+
+// place makes the entry of a case, as yet without its faults.
+func (s *Set) place(inc *heal.Incident, primary *heal.Fault) *entry {
+	e := &entry{id: inc.ID, place: placeOf(inc.Scope), scope: inc.Scope, seated: primary.Key.Entity, cause: inc.Cause}
+	s.cases[e.id] = e
 	for _, entity := range e.anchors() {
 		insert(s.byAnchor, entityIn{e.place, entity}, e.id)
 	}
 	if e.scope.Service != "" {
 		insert(s.service, e.scope, e.id)
+	}
+	if e.cause != "" {
+		s.touch(e, e.cause)
+	}
+	return e
+}
+
+// touch notes that a case is about an entity.
+func (s *Set) touch(e *entry, entity heal.EntityID) {
+	if !slices.Contains(e.entities, entity) {
+		e.entities = append(e.entities, entity)
+		insert(s.byEntity, entityIn{e.place, entity}, e.id)
 	}
 }
 
@@ -148,16 +162,30 @@ func (s *Set) Remove(id heal.IncidentID) {
 	remove(s.service, e.scope, id)
 }
 
-// anchors are the entities a case stands on.
-func (e entry) anchors() []heal.EntityID {
-	if e.cause == "" || e.cause == e.primary.Key.Entity {
-		return []heal.EntityID{e.primary.Key.Entity}
+// grewInto reports whether the case stands where the entry has it and holds the
+// faults of the entry in their order, perhaps with more behind.
+func (e *entry) grewInto(inc *heal.Incident, primary *heal.Fault) bool {
+	if e.scope != inc.Scope || e.seated != primary.Key.Entity || e.cause != inc.Cause || len(inc.Members) < len(e.keys) {
+		return false
 	}
-	return []heal.EntityID{e.primary.Key.Entity, e.cause}
+	for i, key := range e.keys {
+		if inc.Members[i].Fault.Key != key {
+			return false
+		}
+	}
+	return true
+}
+
+// anchors are the entities a case stands on.
+func (e *entry) anchors() []heal.EntityID {
+	if e.cause == "" || e.cause == e.seated {
+		return []heal.EntityID{e.seated}
+	}
+	return []heal.EntityID{e.seated, e.cause}
 }
 
 // seat is the entity the case is believed to come from.
-func (e entry) seat() heal.EntityID {
+func (e *entry) seat() heal.EntityID {
 	if e.cause != "" {
 		return e.cause
 	}
@@ -166,7 +194,7 @@ func (e entry) seat() heal.EntityID {
 
 // acted reports whether the case has gone too far for its primary fault to
 // change: a plan was put to a person, or begun, or given up.
-func (e entry) acted() bool {
+func (e *entry) acted() bool {
 	switch e.state {
 	case heal.CaseOpen, heal.CaseDiagnosing, heal.CaseDeciding:
 		return false

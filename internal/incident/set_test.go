@@ -103,6 +103,9 @@ func TestPutRemove(t *testing.T) {
 	set.Remove("unknown")
 }
 
+// batch is how many faults are taken in between two writes of their cases.
+const batch = 500
+
 // storm assigns n faults over a mesh of services, each calling three others.
 func storm(tb testing.TB, n int) *incident.Set {
 	tb.Helper()
@@ -120,7 +123,17 @@ func storm(tb testing.TB, n int) *incident.Set {
 	types := []heal.FaultType{heal.ErrorsRaised, heal.PerformanceDegradation, heal.ResourceExhaustion, heal.Unavailable, heal.Deadlock}
 	set := incident.NewSet(incident.Options{})
 	cases := map[heal.IncidentID]heal.Incident{}
+	changes := map[heal.IncidentID]*incident.Change{}
+	settle := func() {
+		for id, c := range changes {
+			cases[id] = c.Incident
+		}
+		clear(changes)
+	}
 	for i := range n {
+		if i%batch == 0 {
+			settle()
+		}
 		// Names no edge has (every fifth) are unrelated entities.
 		name := fmt.Sprintf("s%d", i*7919%services)
 		if i%5 == 0 {
@@ -131,17 +144,19 @@ func storm(tb testing.TB, n int) *incident.Set {
 		id := a.Join
 		if id == "" {
 			id = heal.IncidentID(fmt.Sprintf("%06d", i))
-			cases[id] = incident.New(id, f, f.Began)
+			changes[id] = incident.Begin(incident.New(id, f, f.Began))
 		} else {
-			cases[id] = incident.Join(cases[id], f, a, f.Began)
+			if changes[id] == nil {
+				changes[id] = incident.Begin(cases[id])
+			}
+			changes[id].Join(f, a, f.Began)
 		}
 		if i%50 == 0 {
-			inc := cases[id]
-			inc.State = heal.CaseActing
-			cases[id] = inc
+			changes[id].State = heal.CaseActing
 		}
-		set.Put(cases[id])
+		set.Put(changes[id].Incident)
 	}
+	settle()
 	seen := map[heal.FaultKey]heal.IncidentID{}
 	for id, inc := range cases {
 		primaries := 0

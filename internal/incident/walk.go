@@ -63,9 +63,9 @@ func walk(start heal.EntityID, next neighbours, opts Options, visit func(heal.En
 
 // nearest finds the case that stands on the entity fewest steps away; of those
 // at one distance, the newest.
-func (s *Set) nearest(here place, f heal.Fault, next neighbours, now time.Time, fits func(entry) bool) (best entry, steps int, ok, cut bool) {
+func (s *Set) nearest(here place, f heal.Fault, next neighbours, now time.Time, fits func(*entry) bool) (best *entry, steps int, ok, cut bool) {
 	if len(s.cases) == 0 {
-		return entry{}, 0, false, false
+		return nil, 0, false, false
 	}
 	cut = walk(f.Key.Entity, next, s.opts, func(id heal.EntityID, depth int) bool {
 		if ok && depth > steps {
@@ -86,7 +86,7 @@ func placed(g Graph, id heal.EntityID) bool {
 }
 
 // explains reports whether the case can be what the fault comes from.
-func explains(e entry, f heal.Fault) bool { return !standsAlone(f, e.primary.Key.Type) }
+func explains(e *entry, f heal.Fault) bool { return !standsAlone(f, e.primary.Key.Type) }
 
 // standsAlone reports whether a fault needs a cause of its own beside one of
 // the given type: what does not answer its own probe is itself down, and a
