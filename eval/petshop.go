@@ -180,40 +180,48 @@ func petInput(graph *topology.Graph, target petColumn, began time.Time, normal, 
 		Signals:  map[heal.EntityID]cause.Signals{},
 		Now:      window.at[len(window.at)-1],
 	}
-	ids := map[petColumn]string{
-		{metric: "latency", statistic: "p99"}: cause.LatencyP99Short, {metric: "availability", statistic: "Average"}: cause.ErrorRatio,
-		{metric: "requests", statistic: "Sum"}: cause.RequestRate,
-	}
-	mean := func(values []float64) (float64, bool) {
-		sum, n := 0.0, 0.0
-		for _, v := range values {
-			if v == v {
-				sum, n = sum+v, n+1
-			}
-		}
-		return sum / n, n > 0
-	}
 	for c, values := range window.values {
-		id := ids[petColumn{metric: c.metric, statistic: c.statistic}]
-		if id == "" {
+		measure, known := petMeasures[c.metric]
+		if !known {
 			continue
+		}
+		series := cause.Series{
+			Name: c.metric + " " + c.statistic, Measure: measure, Quantile: petQuantile(c.statistic),
+			Normal: petSamples(c, normal.at, normal.values[c]), Window: petSamples(c, window.at, values),
 		}
 		e := heal.ServiceID(c.node)
 		s := in.Signals[e]
-		if s.Metrics == nil {
-			s.Metrics = map[string]cause.Metric{}
-		}
-		v, ok := mean(values)
-		b, ok2 := mean(normal.values[c])
-		if c.metric == "availability" {
-			v, b = 1-v/100, 1-b/100
-		}
-		if ok && ok2 {
-			s.Metrics[id] = cause.Metric{Value: v, Baseline: &b, At: in.Now, Unit: "1"}
-		}
+		s.Series = append(s.Series, series)
 		in.Signals[e] = s
 	}
 	return in
+}
+
+// petMeasures says what the metrics measure.
+var petMeasures = map[string]cause.Measure{
+	"latency": cause.MeasureLatency, "availability": cause.MeasureErrors, "requests": cause.MeasureTraffic,
+}
+
+// petSamples gives a column as the product measures: failing shares instead of
+// percentages of success.
+func petSamples(c petColumn, at []time.Time, values []float64) []cause.Sample {
+	out := make([]cause.Sample, 0, len(values))
+	for i, v := range values {
+		if c.metric == "availability" {
+			v = 1 - v/100
+		}
+		out = append(out, cause.Sample{At: at[i], Value: v})
+	}
+	return out
+}
+
+// petQuantile reads p99 as 0.99, anything else as 0.
+func petQuantile(statistic string) float64 {
+	v, err := strconv.ParseFloat(strings.TrimPrefix(statistic, "p"), 64)
+	if err != nil {
+		return 0
+	}
+	return v / 100
 }
 
 // petFaults says what kind of fault it is that a metric is out of bounds.

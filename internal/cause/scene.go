@@ -17,6 +17,7 @@ type scene struct {
 	down    map[heal.EntityID][]heal.EntityID
 	up      map[heal.EntityID][]heal.EntityID
 	reached map[heal.EntityID]map[heal.EntityID]bool
+	ledger  *ledger
 }
 
 // maxReach bounds the entities looked at to see what one depends on.
@@ -39,6 +40,7 @@ func newScene(in Input) *scene {
 		}
 	}
 	s.faulty = slices.Sorted(maps.Keys(faulty))
+	s.ledger = s.newLedger()
 	return s
 }
 

@@ -20,6 +20,7 @@ type Graph interface {
 // Signals is everything observed about one entity.
 type Signals struct {
 	Metrics map[string]Metric // by the id of the question
+	Series  []Series
 	Logs    []Log
 	Spans   []Operation
 	Probes  []Probe

@@ -1,0 +1,216 @@
+package cause
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// ledger says where what the alerted entity lost was lost first. What a request
+// loses, time or its answer, is lost in one place, and in everyone who waits
+// for it. So the loss of an entity less that of what it calls is its own:
+//
+//	loss = (latency - usual) x requests, or (failing share - usual) x requests
+//
+// These are sums over requests, so they can be compared along a call whatever
+// the size and rate of the services on it.
+type ledger struct {
+	measure Measure
+	losses  map[heal.EntityID]shift   // of all that are measured
+	passed  map[heal.EntityID]float64 // share of the alerted entity's loss that runs through it
+	own     map[heal.EntityID]float64 // share that begins in it; 1 in all
+	refuted bool                      // the alerted entity is measured well and loses nothing
+}
+
+// symptoms are what a fault of a type makes its entity lose.
+var symptoms = map[heal.FaultType]Measure{
+	heal.PerformanceDegradation: MeasureLatency,
+	heal.ErrorsRaised:           MeasureErrors,
+	heal.ConnectionFailure:      MeasureErrors,
+}
+
+// maxHops bounds how far a loss is followed.
+const maxHops = 32
+
+func (s *scene) newLedger() *ledger {
+	l := &ledger{losses: map[heal.EntityID]shift{}, passed: map[heal.EntityID]float64{}, own: map[heal.EntityID]float64{}}
+	p := s.in.Incident.PrimaryFault()
+	if p == nil {
+		return l
+	}
+	l.measure = symptoms[p.Key.Type]
+	mine, measured := lossOf(s.in.Signals[s.alerted].Series, l.measure, s.in.Incident.BeganAt)
+	if !measured {
+		return l
+	}
+	// All are measured by what shows the loss of the alerted one best.
+	change := mine.hasChange && mine.change.surprise > mine.level.surprise
+	for id, signals := range s.in.Signals {
+		loss, ok := lossOf(signals.Series, l.measure, s.in.Incident.BeganAt)
+		switch {
+		case ok && change && loss.hasChange:
+			l.losses[id] = loss.change
+		case ok:
+			l.losses[id] = loss.level
+		}
+	}
+	lost := l.losses[s.alerted]
+	if lost.surprise <= 1 {
+		l.refuted = lost.samples >= enough
+		return l
+	}
+	l.follow(s)
+	return l
+}
+
+// lossOf is the loss of an entity per sample.
+func lossOf(series []Series, measure Measure, began time.Time) (shifts, bool) {
+	pick, ok := accounted(series, measure)
+	if !ok {
+		return shifts{}, false
+	}
+	usual := finite(pick.Normal)
+	if len(usual) == 0 {
+		return shifts{}, false
+	}
+	base := median(usual)
+	traffic, _ := accounted(series, MeasureTraffic)
+	return shiftsOf(lost(pick.Normal, base, traffic.Normal), lost(pick.Window, base, traffic.Window), began)
+}
+
+// accounted is the series of a measure that sums are made of: the mean before
+// quantiles, low ones before high ones.
+func accounted(series []Series, measure Measure) (Series, bool) {
+	var found []Series
+	for _, s := range series {
+		if s.Measure == measure {
+			found = append(found, s)
+		}
+	}
+	if len(found) == 0 || measure == "" {
+		return Series{}, false
+	}
+	return slices.MinFunc(found, func(a, b Series) int {
+		return cmp.Or(cmp.Compare(a.Quantile, b.Quantile), cmp.Compare(a.Name, b.Name))
+	}), true
+}
+
+// lost are the losses of each sample. A sample without a count of its requests
+// counts as the usual number of them; without any counts, as one.
+func lost(samples []Sample, usual float64, traffic []Sample) []Sample {
+	counts := finite(traffic)
+	often := 1.0
+	if len(counts) > 0 {
+		often = median(counts)
+	}
+	at := make(map[int64]float64, len(counts))
+	for _, c := range counts {
+		at[c.At.UnixNano()] = c.Value
+	}
+	out := make([]Sample, 0, len(samples))
+	for _, s := range finite(samples) {
+		n, ok := at[s.At.UnixNano()]
+		if !ok {
+			n = often
+		}
+		out = append(out, Sample{s.At, (s.Value - usual) * max(n, 0)})
+	}
+	return out
+}
+
+// follow passes the loss of the alerted entity down the calls.
+func (l *ledger) follow(s *scene) {
+	level := map[heal.EntityID]float64{s.alerted: 1}
+	for range maxHops {
+		next := map[heal.EntityID]float64{}
+		for _, id := range slices.Sorted(maps.Keys(level)) {
+			share := level[id]
+			l.passed[id] += share
+			kept := share
+			for _, d := range l.losing(s, id) {
+				part := share * d.part
+				next[d.id] += part
+				kept -= part
+			}
+			l.own[id] += max(0, kept)
+		}
+		if level = next; len(level) == 0 {
+			return
+		}
+	}
+	for id, share := range level {
+		l.own[id] += share
+	}
+}
+
+// debtor is a dependency and the part of a loss it accounts for.
+type debtor struct {
+	id   heal.EntityID
+	part float64
+}
+
+// losing gives what an entity calls that loses too. If they lose more together
+// than the entity, they are held to account in proportion.
+func (l *ledger) losing(s *scene, id heal.EntityID) []debtor {
+	var found []debtor
+	total := max(l.losses[id].by, 0)
+	sum := 0.0
+	for _, d := range l.measuredBelow(s, id) {
+		if loss := l.losses[d]; loss.surprise > 1 && loss.by > 0 && !s.dependsOn(d, id) {
+			found = append(found, debtor{d, loss.by})
+			sum += loss.by
+		}
+	}
+	whole := max(total, sum)
+	for i := range found {
+		found[i].part /= whole
+	}
+	return found
+}
+
+// measuredBelow gives what an entity calls, and what those call that are not
+// measured themselves, sorted.
+func (l *ledger) measuredBelow(s *scene, id heal.EntityID) []heal.EntityID {
+	seen := map[heal.EntityID]bool{id: true}
+	var out []heal.EntityID
+	for queue := s.below(id); len(queue) > 0; queue = queue[1:] {
+		d := queue[0]
+		if seen[d] {
+			continue
+		}
+		seen[d] = true
+		if _, ok := l.losses[d]; ok {
+			out = append(out, d)
+		} else if len(seen) < maxReach {
+			queue = append(slices.Clone(queue), s.below(d)...)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// lossPatterns are what losing amounts to.
+var lossPatterns = map[Measure]heal.Pattern{MeasureLatency: heal.PatternHighLatency, MeasureErrors: heal.PatternHighErrors}
+
+// losses takes what the ledger says about the entity.
+func (s *subject) losses() {
+	l := s.ledger
+	e := heal.Evidence{Kind: heal.EvidenceMetric, Entity: s.id, Query: string(l.measure), At: s.in.Now}
+	if l.refuted && s.id == s.alerted {
+		s.object(0, because("alert_not_borne_out", e, "the %s of %s is as it was at other times when nothing was wrong", l.measure, s.id))
+		return
+	}
+	passed, own := l.passed[s.id], l.own[s.id]
+	const little = 0.01
+	if passed < little {
+		return
+	}
+	f := finding{
+		pattern: lossPatterns[l.measure], weight: 0.1 + 0.7*own, own: own >= passed/2,
+		reason: because("own_loss", e, "%.0f %% of what %s lost in %s begins in %s; it was %s times as much as usual times differ", 100*own, s.alerted, l.measure, s.id, trim(l.losses[s.id].surprise)),
+	}
+	s.findings = append(s.findings, f)
+}
