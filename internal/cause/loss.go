@@ -58,12 +58,28 @@ func (s *scene) newLedger() *ledger {
 		}
 	}
 	lost := l.losses[s.alerted]
-	if lost.surprise <= 1 {
+	if lost.surprise <= 1 && !l.accountedFor(s) {
 		l.refuted = lost.samples >= enough
 		return l
 	}
 	l.follow(s)
 	return l
+}
+
+// accountedFor reports whether what the alerted entity lost, though no more than
+// at some other times, is just what something it calls lost most unusually.
+func (l *ledger) accountedFor(s *scene) bool {
+	const unusual = 2.0 // one witness for two
+	mine := l.losses[s.alerted].by
+	if mine <= 0 {
+		return false
+	}
+	for _, d := range l.measuredBelow(s, s.alerted) {
+		if loss := l.losses[d]; loss.surprise > unusual && loss.by >= mine/2 {
+			return true
+		}
+	}
+	return false
 }
 
 // lossOf is the loss of an entity per sample.
