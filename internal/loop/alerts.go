@@ -2,7 +2,7 @@ package loop
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/alert"
@@ -12,26 +12,17 @@ import (
 )
 
 // Everybody who writes waits while a transaction of the alert stage is under
-// way, senders of alerts and people among them, so it is kept short: it begins
-// no further delivery after this time. A delivery is taken whole.
-const takeFor = 5 * time.Millisecond
+// way, senders of alerts and people among them, so it is kept short: how many
+// alerts it takes follows from how long the ones before took. A delivery is
+// taken whole.
+const (
+	takeFor   = 5 * time.Millisecond
+	firstTake = 100 // alerts
+	mostTake  = 1000
+)
 
 // deliveryPage is how many deliveries are read at once.
 const deliveryPage = 32
-
-// signal is a fault handed from the alert stage to the incident stage.
-type signal struct {
-	Key   string        `json:"key"`
-	Kind  alert.Signal  `json:"kind"`
-	Fault heal.Fault    `json:"fault"`
-	Wait  time.Duration `json:"wait,omitempty"` // before a case of its own is worked on
-}
-
-var signalKind = store.Kind[signal]{
-	Table: store.Faults, Version: 1,
-	Key:     func(s *signal) string { return s.Key },
-	Columns: func(s *signal) []any { return []any{string(s.Fault.Key.Entity), store.Nanos(s.Fault.Detected)} },
-}
 
 // takeDeliveries turns accepted deliveries into alerts with a life, and hands
 // what began, changed or ended to the incident stage.
@@ -45,23 +36,18 @@ func (l *Loop) takeDeliveries(ctx context.Context) (rest time.Duration, err erro
 	if err != nil || len(l.waiting) == 0 {
 		return poll, err
 	}
-	var seen map[string]store.Stored[heal.Alert]
-	taken, alerts, signals := 0, 0, 0
+	taken := l.waiting[:l.portion()]
+	t, err := l.prepare(ctx, taken)
+	if err != nil {
+		return 0, err
+	}
+	var took time.Duration
+	var revisions []store.Revision
 	err = l.parts.Store.Update(ctx, func(tx store.Tx) error {
-		seen, taken, alerts, signals = map[string]store.Stored[heal.Alert]{}, 0, 0, 0
-		for began := l.now(); taken < len(l.waiting) && (taken == 0 || l.now().Sub(began) < takeFor); taken++ {
-			d := &l.waiting[taken].Value
-			n, err := l.takeDelivery(tx, d, seen)
-			if err != nil {
-				return err
-			}
-			alerts += len(d.Alerts)
-			signals += n
-			if err := tx.Delete(store.Deliveries, string(d.ID)); err != nil {
-				return err
-			}
-		}
-		return nil
+		began := l.now()
+		revisions, err = t.write(tx)
+		took = l.now().Sub(began)
+		return err
 	})
 	if err != nil {
 		l.waiting = nil
@@ -73,94 +59,187 @@ func (l *Loop) takeDeliveries(ctx context.Context) (rest time.Duration, err erro
 	if err != nil {
 		return 0, err
 	}
-	l.waiting = l.waiting[taken:]
-	l.known.remember(seen)
-	l.backlog.add(-int64(taken))
-	l.opts.Counters.batch(ctx, "alerts", alerts)
-	if signals > 0 {
+	l.learnPace(took)
+	l.waiting = l.waiting[len(taken):]
+	for i, next := range t.next {
+		l.known.remember(store.Stored[heal.Alert]{Value: *next, Revision: revisions[i]})
+	}
+	l.backlog.add(-int64(len(taken)))
+	l.opts.Counters.batch(ctx, "alerts", t.alerts)
+	if t.signals > 0 {
 		nudge(l.faults)
 	}
 	return 0, nil
 }
 
-func (l *Loop) takeDelivery(tx store.Tx, d *delivery, seen map[string]store.Stored[heal.Alert]) (signals int, err error) {
-	for i, in := range d.Alerts {
-		prev, err := l.previous(tx, in.Fingerprint, seen)
-		if err != nil {
-			return 0, err
+// portion is how many of the waiting deliveries go into one transaction.
+func (l *Loop) portion() (n int) {
+	for alerts := 0; n < len(l.waiting); n++ {
+		alerts += len(l.waiting[n].Value.Alerts)
+		if n > 0 && alerts > l.pace {
+			break
 		}
-		next, events, sig := alert.Apply(prev.value(), in, d.Received, func() heal.AlertID { return heal.AlertID(l.newID()) })
-		revision, err := store.AlertKind.Put(tx, &next, prev.expect())
-		if err != nil {
-			return 0, err
+	}
+	return n
+}
+
+// learnPace fits the portion to the time that one took.
+func (l *Loop) learnPace(took time.Duration) {
+	switch {
+	case took > takeFor:
+		l.pace = max(1, l.pace*3/4)
+	case took < takeFor/2:
+		l.pace = min(mostTake, l.pace+l.pace/4+1)
+	}
+}
+
+// taking is what one transaction of the alert stage writes, made before it
+// begins so that nobody waits for it.
+type taking struct {
+	next    []*heal.Alert // as they are after it
+	records []store.Record
+	events  []store.Record
+	handed  []store.Record
+	taken   []string // keys of deliveries
+	alerts  int
+	signals int
+}
+
+func (t *taking) write(tx store.Tx) ([]store.Revision, error) {
+	revisions := make([]store.Revision, len(t.records))
+	for i, rec := range t.records {
+		var err error
+		if revisions[i], err = tx.Put(store.Alerts, rec); err != nil {
+			return nil, err
 		}
-		seen[in.Fingerprint] = store.Stored[heal.Alert]{Value: next, Revision: revision}
-		for k := range events {
-			if _, err := store.AlertEventKind.Put(tx, &events[k], store.Any); err != nil {
-				return 0, err
+	}
+	for _, part := range []struct {
+		table   store.Table
+		records []store.Record
+	}{{store.AlertEvents, t.events}, {store.Faults, t.handed}} {
+		for _, rec := range part.records {
+			if _, err := tx.Put(part.table, rec); err != nil {
+				return nil, err
 			}
 		}
-		if sig == alert.SignalNone {
-			continue
+	}
+	for _, key := range t.taken {
+		if err := tx.Delete(store.Deliveries, key); err != nil {
+			return nil, err
 		}
-		if err := l.handOver(tx, fmt.Sprintf("%s/%06d", d.ID, i), sig, next); err != nil {
-			return 0, err
-		}
-		signals++
 	}
-	return signals, nil
+	return revisions, nil
 }
 
-func (l *Loop) handOver(tx store.Tx, key string, kind alert.Signal, a heal.Alert) error {
-	s := signal{Key: key, Kind: kind, Fault: detect.FromAlert(a, l.now())}
-	_, err := signalKind.Put(tx, &s, store.Any)
-	return err
-}
-
-// previousAlert is the alert of a fingerprint as it is now, if there is one.
-type previousAlert struct {
-	stored store.Stored[heal.Alert]
-	exists bool
-}
-
-func (p previousAlert) value() *heal.Alert {
-	if !p.exists {
-		return nil
-	}
-	return &p.stored.Value
-}
-
-func (p previousAlert) expect() store.Revision {
-	if !p.exists {
-		return store.Absent
-	}
-	return p.stored.Revision
-}
-
-func (l *Loop) previous(tx store.Tx, fingerprint string, seen map[string]store.Stored[heal.Alert]) (previousAlert, error) {
-	if s, ok := seen[fingerprint]; ok {
-		return previousAlert{s, true}, nil
-	}
-	if s, ok := l.known.get(fingerprint); ok {
-		return previousAlert{s, true}, nil
-	}
-	found, err := alertBy(tx, fingerprint)
-	if heal.Is(err, heal.NotFound) {
-		return previousAlert{}, nil
-	}
-	return previousAlert{found, err == nil}, err
-}
-
-// alertBy finds an alert by its fingerprint; kind NotFound if there is none.
-func alertBy(r store.Reader, fingerprint string) (store.Stored[heal.Alert], error) {
-	rows, _, err := store.AlertKind.List(r, store.Query{Where: []store.Cond{{Column: "fingerprint", Op: store.Eq, Value: fingerprint}}, Limit: 1})
+// prepare takes each alert of the deliveries into its life. Of an alert that is
+// in them several times only the last state is written, and all its history.
+func (l *Loop) prepare(ctx context.Context, deliveries []store.Stored[delivery]) (*taking, error) {
+	before, err := l.former(ctx, deliveries)
 	if err != nil {
-		return store.Stored[heal.Alert]{}, err
+		return nil, err
 	}
-	if len(rows) == 0 {
-		return store.Stored[heal.Alert]{}, heal.Errorf(heal.NotFound, "find alert", "none has the fingerprint %s", fingerprint)
+	t := &taking{}
+	now := map[string]*heal.Alert{}
+	var expect []store.Revision
+	var events []heal.AlertEvent
+	var signals []signal
+	for i := range deliveries {
+		d := &deliveries[i].Value
+		t.taken = append(t.taken, string(d.ID))
+		t.alerts += len(d.Alerts)
+		for k := range d.Alerts {
+			in := &d.Alerts[k]
+			a := now[in.Fingerprint]
+			if a == nil {
+				a = &heal.Alert{}
+				now[in.Fingerprint] = a
+				t.next = append(t.next, a)
+				expect = append(expect, store.Absent)
+			}
+			prev := a
+			if a.ID == "" {
+				prev = nil
+				if known, ok := before[in.Fingerprint]; ok {
+					prev, expect[len(expect)-1] = &known.Value, known.Revision
+				}
+			}
+			next, happened, kind := alert.Apply(prev, *in, d.Received, func() heal.AlertID { return heal.AlertID(l.newID()) })
+			*a = next
+			events = append(events, happened...)
+			if kind != alert.SignalNone {
+				signals = append(signals, signal{Kind: kind, Fault: detect.FromAlert(next, l.now())})
+			}
+		}
 	}
-	return rows[0], nil
+	t.signals = len(signals)
+	return t, t.encode(expect, events, handOver(t.taken[0], signals))
+}
+
+func (t *taking) encode(expect []store.Revision, events []heal.AlertEvent, handed []handover) (err error) {
+	t.records = make([]store.Record, len(t.next))
+	for i, a := range t.next {
+		if t.records[i], err = store.AlertKind.Encode(a, expect[i]); err != nil {
+			return err
+		}
+	}
+	t.events = make([]store.Record, len(events))
+	for i := range events {
+		if t.events[i], err = store.AlertEventKind.Encode(&events[i], store.Any); err != nil {
+			return err
+		}
+	}
+	t.handed = make([]store.Record, len(handed))
+	for i := range handed {
+		if t.handed[i], err = handoverKind.Encode(&handed[i], store.Any); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// former gives the alerts that the deliveries speak of, by fingerprint: as
+// remembered, else as stored.
+func (l *Loop) former(ctx context.Context, deliveries []store.Stored[delivery]) (map[string]store.Stored[heal.Alert], error) {
+	out := map[string]store.Stored[heal.Alert]{}
+	asked := map[string]bool{}
+	var ask []string
+	for i := range deliveries {
+		for k := range deliveries[i].Value.Alerts {
+			fingerprint := deliveries[i].Value.Alerts[k].Fingerprint
+			if asked[fingerprint] {
+				continue
+			}
+			asked[fingerprint] = true
+			if known, ok := l.known.get(fingerprint); ok {
+				out[fingerprint] = known
+			} else {
+				ask = append(ask, fingerprint)
+			}
+		}
+	}
+	if len(ask) == 0 {
+		return out, nil
+	}
+	return out, l.parts.Store.View(ctx, func(r store.Reader) error {
+		for some := range slices.Chunk(ask, store.MaxPage) {
+			found, err := alertsBy(r, some)
+			if err != nil {
+				return err
+			}
+			for _, a := range found {
+				out[a.Value.Fingerprint] = a
+			}
+		}
+		return nil
+	})
+}
+
+// alertsBy finds alerts by their fingerprints, at most a page of them.
+func alertsBy(r store.Reader, fingerprints []string) ([]store.Stored[heal.Alert], error) {
+	found, _, err := store.AlertKind.List(r, store.Query{
+		Where: []store.Cond{{Column: "fingerprint", Op: store.In, Value: fingerprints}}, Order: "fingerprint", Limit: len(fingerprints),
+	})
+	return found, err
 }
 
 // recentAlerts remembers alerts as last written, so that repeats need no
@@ -185,13 +264,11 @@ func (r *recentAlerts) get(fingerprint string) (store.Stored[heal.Alert], bool) 
 	return s, ok
 }
 
-func (r *recentAlerts) remember(seen map[string]store.Stored[heal.Alert]) {
-	for fingerprint, s := range seen {
-		if len(r.young) >= recentLimit {
-			r.young, r.old = map[string]store.Stored[heal.Alert]{}, r.young
-		}
-		r.young[fingerprint] = s
+func (r *recentAlerts) remember(s store.Stored[heal.Alert]) {
+	if len(r.young) >= recentLimit {
+		r.young, r.old = map[string]store.Stored[heal.Alert]{}, r.young
 	}
+	r.young[s.Value.Fingerprint] = s
 }
 
 func (r *recentAlerts) forget() { *r = *newRecentAlerts() }

@@ -18,9 +18,9 @@ const signalBatch = 50
 
 // takeSignals groups faults into cases.
 func (l *Loop) takeSignals(ctx context.Context) (rest time.Duration, err error) {
-	var batch []store.Stored[signal]
+	var batch []store.Stored[handover]
 	err = l.parts.Store.View(ctx, func(r store.Reader) error {
-		batch, _, err = signalKind.List(r, store.Query{Order: "revision", Limit: signalBatch})
+		batch, _, err = handoverKind.List(r, store.Query{Order: "revision", Limit: 1})
 		return err
 	})
 	if err != nil || len(batch) == 0 {
@@ -31,8 +31,10 @@ func (l *Loop) takeSignals(ctx context.Context) (rest time.Duration, err error) 
 	defer l.mu.Unlock()
 	err = l.parts.Store.Update(ctx, func(tx store.Tx) error {
 		for i := range batch {
-			if err := l.takeSignal(tx, &batch[i].Value, graph); err != nil {
-				return err
+			for k := range batch[i].Value.Signals {
+				if err := l.takeSignal(tx, &batch[i].Value.Signals[k], graph); err != nil {
+					return err
+				}
 			}
 			if err := tx.Delete(store.Faults, batch[i].Value.Key); err != nil {
 				return err

@@ -64,8 +64,7 @@ func (l *Loop) release(d *draft, left remnant) error {
 		text = "%s is still reported by its source: if that stays so for " + left.wait.String() + " it is looked at anew"
 	}
 	d.say("learn", fmt.Sprintf(text, gone.Key))
-	s := signal{Key: fmt.Sprintf("%s/%s", d.ID, gone.Key), Kind: alert.SignalRaised, Fault: gone, Wait: left.wait}
-	_, err := signalKind.Put(d.tx, &s, store.Any)
+	err := handOverOne(d.tx, fmt.Sprintf("%s/%s", d.ID, gone.Key), signal{Kind: alert.SignalRaised, Fault: gone, Wait: left.wait})
 	nudge(l.faults)
 	return err
 }

@@ -72,6 +72,7 @@ type Loop struct {
 
 	known   *recentAlerts
 	waiting []store.Stored[delivery] // read and not yet taken; the alert stage's own
+	pace    int                      // alerts it takes in one transaction
 
 	mu     sync.Mutex // never taken inside a transaction: the incident stage holds it around one
 	open   index      // open cases
@@ -86,6 +87,7 @@ func New(parts Parts, opts Options) *Loop {
 		parts: parts, opts: opts, tracer: tracerOf(opts.Tracer),
 		alerts: make(chan struct{}, 1), faults: make(chan struct{}, 1), cases: make(chan struct{}, 1),
 		known:  newRecentAlerts(),
+		pace:   firstTake,
 		open:   newIndex(opts.Window),
 		busy:   map[heal.IncidentID]bool{},
 		begins: map[heal.EntityID]heal.IncidentID{},

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/homeostat/homeostat/internal/alert"
+	"github.com/homeostat/homeostat/internal/detect"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
 )
@@ -137,7 +138,7 @@ func (l *Loop) changeAlert(ctx context.Context, id heal.AlertID, change alertCha
 		if sig == alert.SignalNone {
 			return nil
 		}
-		return l.handOver(tx, "person/"+l.newID(), sig, next)
+		return handOverOne(tx, "person/"+l.newID(), signal{Kind: sig, Fault: detect.FromAlert(next, l.now())})
 	})
 	if err == nil {
 		nudge(l.faults)
