@@ -147,6 +147,7 @@ var owners = map[string][]string{
 // testOnly libraries never reach a binary.
 var testOnly = []string{
 	"github.com/google/go-cmp", "github.com/google/uuid", "github.com/rogpeppe/go-internal", "go.uber.org/goleak",
+	"go.opentelemetry.io/proto/otlp",
 }
 
 // vagueNames say nothing about what a package is for.

@@ -111,9 +111,49 @@ func (a *Aggregator) Observe(spans ...Span) {
 		span := &spans[i]
 		a.stats.Spans++
 		svc := a.service(span.Service)
-		a.count(svc, a.operation(svc, span), span.Status, span.Duration)
+		a.count(svc, a.operation(svc, span.Operation, span.Kind), span.Status, span.Duration)
 		a.observeCall(svc, span)
 	}
+}
+
+// Take counts all spans of the request that s has scanned last. It must come
+// before the request's bytes are used for something else.
+func (a *Aggregator) Take(s *Scanner) {
+	b := &s.seen
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for g := range b.groups {
+		to := len(b.spans)
+		if g+1 < len(b.groups) {
+			to = b.groups[g+1].from
+		}
+		a.takeGroup(b, b.groups[g].service, b.spans[b.groups[g].from:to])
+	}
+	a.stats.Spans += uint64(len(b.spans))
+}
+
+func (a *Aggregator) takeGroup(b *batch, service []byte, spans []seen) {
+	if len(spans) == 0 {
+		return
+	}
+	svc, known := a.services[string(service)]
+	for i := range spans {
+		span := &spans[i]
+		if !known { // each span that is folded counts
+			svc = a.service(string(service))
+			known = svc.name != Other
+		}
+		name := b.name(span)
+		op, ok := svc.operations[operationKey{string(name), span.kind}]
+		if !ok {
+			op = a.operation(svc, string(name), span.kind)
+		}
+		a.count(svc, op, span.status, span.duration)
+		if span.kind > KindInternal {
+			a.takeCall(b, svc, span)
+		}
+	}
+	svc.active = true
 }
 
 // Flush gives the samples of all operations that saw a span since the flush
@@ -171,8 +211,8 @@ func (a *Aggregator) service(name string) *service {
 	return svc
 }
 
-func (a *Aggregator) operation(svc *service, span *Span) *operation {
-	key := operationKey{span.Operation, span.Kind}
+func (a *Aggregator) operation(svc *service, name string, kind Kind) *operation {
+	key := operationKey{name, kind}
 	op, ok := svc.operations[key]
 	if ok {
 		return op

@@ -33,23 +33,78 @@ type peer struct {
 }
 
 func (a *Aggregator) observeCall(svc *service, span *Span) {
-	failed := span.Status == StatusError
-	switch span.Kind {
+	if span.Kind <= KindInternal {
+		return
+	}
+	s := side{svc: svc, id: callID{span.TraceID, span.SpanID}, kind: span.Kind, duration: span.Duration, failed: span.Status == StatusError}
+	if s.kind == KindServer {
+		s.id.span = span.ParentID
+	}
+	p := span.Peer
+	s.system = p.System != ""
+	if s.system && p.Name == "" {
+		p.Name = p.System
+	}
+	s.peerKind, s.peer = p.Kind, a.peer(p.Name, p.Kind)
+	a.observeSide(&s)
+}
+
+// takeCall is observeCall for a span that lies in its request.
+func (a *Aggregator) takeCall(b *batch, svc *service, span *seen) {
+	s := side{svc: svc, id: callID{span.trace, span.call}, kind: span.kind, duration: span.duration, failed: span.status == StatusError}
+	if span.peer >= 0 {
+		p := &b.peers[span.peer]
+		s.system, s.peerKind = len(p.system) > 0, p.kind
+		name := p.name
+		if s.system && len(name) == 0 {
+			name = p.system
+		}
+		known, ok := a.graph.peers[string(name)]
+		if ok {
+			known.seen = a.flushed
+		} else {
+			known = a.peer(string(name), p.kind)
+		}
+		s.peer = known
+	}
+	a.observeSide(&s)
+}
+
+// side is what one span says of a call.
+type side struct {
+	svc      *service
+	id       callID // span is zero if nobody called
+	kind     Kind
+	duration time.Duration
+	failed   bool
+	system   bool  // the peer is a database, a cache or a queue
+	peer     *peer // nil: it has no name, or there are too many
+	peerKind heal.EntityKind
+}
+
+func (s *side) peerNode() node {
+	if s.peer == nil {
+		return node{s.peerKind, Other}
+	}
+	return node{s.peer.kind, s.peer.name}
+}
+
+func (a *Aggregator) observeSide(s *side) {
+	switch s.kind {
 	case KindClient, KindProducer:
-		if span.Peer.System != "" {
-			a.addCall(node{heal.KindService, svc.name}, a.peerNode(span), call{clientDuration: span.Duration, client: svc, failed: failed})
+		c := call{clientDuration: s.duration, client: s.svc, failed: s.failed, peer: s.peer}
+		if s.system {
+			a.addCall(node{heal.KindService, s.svc.name}, s.peerNode(), c)
 			return
 		}
-		a.half(callID{span.TraceID, span.SpanID}, call{
-			client: svc, clientDuration: span.Duration, failed: failed, peer: a.peer(&span.Peer),
-		})
+		a.half(s.id, c)
 	case KindServer:
-		if span.ParentID != ([8]byte{}) {
-			a.half(callID{span.TraceID, span.ParentID}, call{server: svc, serverDuration: span.Duration, failed: failed})
+		if s.id.span != ([8]byte{}) {
+			a.half(s.id, call{server: s.svc, serverDuration: s.duration, failed: s.failed})
 		}
 	case KindConsumer:
-		if span.Peer.System != "" {
-			a.addCall(a.peerNode(span), node{heal.KindService, svc.name}, call{serverDuration: span.Duration, server: svc, failed: failed})
+		if s.system {
+			a.addCall(s.peerNode(), node{heal.KindService, s.svc.name}, call{serverDuration: s.duration, server: s.svc, failed: s.failed})
 		}
 	case KindUnspecified, KindInternal:
 	}
@@ -113,34 +168,22 @@ func (a *Aggregator) resolve(p *peer) node {
 	return node{p.kind, p.name}
 }
 
-func (a *Aggregator) peerNode(span *Span) node {
-	p := span.Peer
-	if p.Name == "" {
-		p.Name = p.System
-	}
-	known := a.peer(&p)
-	if known == nil {
-		return node{p.Kind, Other}
-	}
-	return node{known.kind, known.name}
-}
-
-// peer interns the peer of a span; nil if it has no name or there are too many.
-func (a *Aggregator) peer(p *Peer) *peer {
-	if p.Name == "" {
+// peer interns a peer; nil if it has no name or there are too many.
+func (a *Aggregator) peer(name string, kind heal.EntityKind) *peer {
+	if name == "" {
 		return nil
 	}
-	known, ok := a.graph.peers[p.Name]
+	known, ok := a.graph.peers[name]
 	if !ok {
 		if len(a.graph.peers) >= a.opts.MaxPeers {
 			a.stats.PeersDropped++
 			return nil
 		}
-		known = &peer{name: strings.ToValidUTF8(strings.Clone(p.Name), "\uFFFD"), kind: p.Kind}
+		known = &peer{name: strings.ToValidUTF8(strings.Clone(name), "\uFFFD"), kind: kind}
 		if known.kind == "" {
 			known.kind = heal.KindExternal
 		}
-		a.graph.peers[strings.Clone(p.Name)] = known
+		a.graph.peers[strings.Clone(name)] = known
 	}
 	known.seen = a.flushed
 	return known

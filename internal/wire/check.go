@@ -1,0 +1,159 @@
+package wire
+
+import (
+	"errors"
+	"unicode/utf8"
+)
+
+// slot says what a length-delimited field of a message holds. Other fields need
+// no more than to be whole, which the walk sees to.
+type slot struct {
+	number uint32
+	holds  holding
+	inner  message // of holdsMessage
+}
+
+// holding is what a length-delimited field holds.
+type holding uint8
+
+const (
+	holdsText    holding = iota // UTF-8
+	holdsMessage                // another message
+	holdsTraceID                // 16 bytes or none
+	holdsSpanID                 // 8 bytes or none
+	holdsFixed                  // packed numbers of 64 bits
+	holdsVarints                // packed varints
+)
+
+var errText = errors.New("has text that is not UTF-8")
+
+// check reports what would keep a decoder from reading the message b.
+func check(b []byte, m message, depth int) error {
+	if depth > maxNesting {
+		return errDeep
+	}
+	for at := 0; at < len(b); {
+		if m == msgSpan {
+			if pair, end := short(b, at, tagAttribute); pair != nil && plainPair(pair) {
+				at = end
+				continue
+			}
+		}
+		f, err := next(b, at)
+		if err != nil {
+			return err
+		}
+		at = f.end
+		if f.wire != typeLen {
+			continue
+		}
+		for i := range schemas[m] {
+			s := &schemas[m][i]
+			if s.number != f.number {
+				continue
+			}
+			if err := s.check(b[f.begin:f.end], depth); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// plainPair reports whether an attribute is one short key and one short text or
+// number, as nearly all are, and in order.
+func plainPair(b []byte) bool {
+	key, at := short(b, 0, 1<<3|typeLen)
+	value, end := short(b, at, 2<<3|typeLen)
+	if key == nil || len(value) < 2 || end != len(b) || !utf8.Valid(key) {
+		return false
+	}
+	switch value[0] {
+	case 1<<3 | typeLen:
+		return int(value[1]) == len(value)-2 && utf8.Valid(value[2:])
+	case 2<<3 | typeVarint, 3<<3 | typeVarint:
+		_, end, err := varint(value, 1)
+		return err == nil && end == len(value)
+	case 4<<3 | typeI64:
+		return len(value) == 9
+	}
+	return false
+}
+
+func (s *slot) check(b []byte, depth int) error {
+	switch s.holds {
+	case holdsText:
+		if !utf8.Valid(b) {
+			return errText
+		}
+	case holdsMessage:
+		return check(b, s.inner, depth+1)
+	case holdsTraceID:
+		if len(b) != 16 && len(b) != 0 {
+			return idError{len(b), 16}
+		}
+	case holdsSpanID:
+		if len(b) != 8 && len(b) != 0 {
+			return idError{len(b), 8}
+		}
+	case holdsFixed:
+		if len(b)%8 != 0 {
+			return errTruncated
+		}
+	case holdsVarints:
+		for at := 0; at < len(b); {
+			_, end, err := varint(b, at)
+			if err != nil {
+				return err
+			}
+			at = end
+		}
+	}
+	return nil
+}
+
+// message names a message of opentelemetry-proto v1.
+type message uint8
+
+const (
+	msgNone message = iota
+	msgValue
+	msgValues
+	msgPairs
+	msgPair
+	msgEntity
+	msgResource
+	msgScope
+	msgResourceShell // resource spans, metrics or logs without their items, which are checked one by one
+	msgScopeShell
+	msgSpan
+	msgEvent
+	msgLink
+	msgStatus
+)
+
+var schemas = [...][]slot{
+	msgValue:    {{1, holdsText, msgNone}, {5, holdsMessage, msgValues}, {6, holdsMessage, msgPairs}},
+	msgValues:   {{1, holdsMessage, msgValue}},
+	msgPairs:    {{1, holdsMessage, msgPair}},
+	msgPair:     {{1, holdsText, msgNone}, {2, holdsMessage, msgValue}},
+	msgEntity:   {{1, holdsText, msgNone}, {2, holdsText, msgNone}, {3, holdsText, msgNone}, {4, holdsText, msgNone}},
+	msgResource: {{1, holdsMessage, msgPair}, {3, holdsMessage, msgEntity}},
+	msgScope:    {{1, holdsText, msgNone}, {2, holdsText, msgNone}, {3, holdsMessage, msgPair}},
+
+	msgResourceShell: {{1, holdsMessage, msgResource}, {3, holdsText, msgNone}},
+	msgScopeShell:    {{1, holdsMessage, msgScope}, {3, holdsText, msgNone}},
+
+	msgSpan: {
+		{9, holdsMessage, msgPair},
+		{5, holdsText, msgNone},
+		{3, holdsText, msgNone},
+		{11, holdsMessage, msgEvent},
+		{13, holdsMessage, msgLink},
+		{15, holdsMessage, msgStatus},
+	},
+	msgEvent:  {{2, holdsText, msgNone}, {3, holdsMessage, msgPair}},
+	msgLink:   {{1, holdsTraceID, msgNone}, {2, holdsSpanID, msgNone}, {3, holdsText, msgNone}, {4, holdsMessage, msgPair}},
+	msgStatus: {{2, holdsText, msgNone}},
+}
