@@ -140,7 +140,7 @@ func load(ctx context.Context, o *options, r *report, e *engine.Engine, driver *
 		gaps := driver.take()
 		cpu := float64((processorTime(os.Getpid()) - used).Microseconds()) / 1000 / float64(n)
 		rate, with := float64(n)/took.Seconds(), fmt.Sprintf("%d in flight", flight)
-		note := fmt.Sprintf("p99 %s ms; from one call's return to the next call, two durable commits between", short(quantile(gaps, 0.99)))
+		note := fmt.Sprintf("p99 %s ms; from one call's return to the next call, one durable commit between", short(quantile(gaps, 0.99)))
 		switch flight {
 		case flights[len(flights)-1]:
 			r.add("step to step p50, "+with, quantile(gaps, 0.5), "ms", note)

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
 )
@@ -38,7 +37,8 @@ type Note struct {
 
 // applied is what must happen once the transaction is durable.
 type applied struct {
-	run       heal.Run
+	memory    // the run as it was written
+	at        time.Time
 	was       heal.RunState
 	interrupt bool
 	ready     []job // may begin at once
@@ -48,63 +48,6 @@ type applied struct {
 
 // soon reports whether what is due at a time needs the dispatcher to be told.
 func (e *Engine) soon(due, now time.Time) bool { return due.Before(now.Add(e.opts.Poll)) }
-
-// apply steps the run with the event and writes everything that follows from
-// it, in tx.
-func (e *Engine) apply(tx store.Tx, stored store.Stored[heal.Run], plan *Plan, ev Event, now time.Time) (applied, error) {
-	after, effects, err := Step(stored.Value, plan, ev, now)
-	if err != nil {
-		return applied{}, err
-	}
-	if _, err := store.RunKind.Put(tx, &after, stored.Revision); err != nil {
-		return applied{}, err
-	}
-	out := applied{run: after, was: stored.Value.State}
-	change := Change{Before: stored.Value, After: after, At: now, committed: &out.committed}
-	for _, effect := range effects {
-		switch effect := effect.(type) {
-		case Queue:
-			j := readyJob(effect.Key, effect.Due)
-			if _, err := jobKind.Put(tx, &j, store.Any); err != nil {
-				return applied{}, err
-			}
-			if effect.Due.After(now) {
-				out.soon = out.soon || e.soon(effect.Due, now)
-			} else {
-				out.ready = append(out.ready, j)
-			}
-		case Wake:
-			out.soon = out.soon || e.soon(effect.At, now)
-			j := wakeJob(after.ID, effect.At)
-			if _, err := jobKind.Put(tx, &j, store.Any); err != nil {
-				return applied{}, err
-			}
-		case Interrupt:
-			out.interrupt, out.soon = true, true // its waits end early
-			if err := rouse(tx, after.ID, now); err != nil {
-				return applied{}, err
-			}
-		case Tell:
-			change.Notes = append(change.Notes, Note{Text: effect.Text})
-		case Escalate:
-			change.Notes = append(change.Notes, Note{Text: effect.Text, Urgent: true})
-		case Over:
-			change.Over = true
-			if err := dropJobs(tx, after.ID); err != nil {
-				return applied{}, err
-			}
-			if err := guard.Release(tx, after.ID); err != nil {
-				return applied{}, err
-			}
-		}
-	}
-	if e.opts.Listener != nil {
-		if err := e.opts.Listener.RunChanged(tx, change); err != nil {
-			return applied{}, err
-		}
-	}
-	return out, nil
-}
 
 // rouse ends the waits of a run early.
 func rouse(tx store.Tx, run heal.RunID, now time.Time) error {
@@ -173,16 +116,6 @@ func (s *shelf) book(r store.Reader, digest string) (Book, error) {
 	}
 	s.books[digest] = book
 	return book, nil
-}
-
-// load reads a run and the book it pins.
-func (e *Engine) load(r store.Reader, id heal.RunID) (store.Stored[heal.Run], Book, error) {
-	run, err := store.RunKind.Get(r, string(id))
-	if err != nil {
-		return run, nil, err
-	}
-	book, err := e.books.book(r, run.Value.Digest)
-	return run, book, err
 }
 
 // printable is the parameters of a call as the journal keeps them.

@@ -17,6 +17,9 @@ type Book interface {
 	// Work renders what one try of a task asks of its driver.
 	Work(run *heal.Run, task string, undo bool) (Work, error)
 
+	// Conditional reports whether a task has conditions.
+	Conditional(task string) bool
+
 	// Conditions asks whether a task is to run at all; why says what does not
 	// hold. Live state is asked through live.
 	Conditions(ctx context.Context, run *heal.Run, task string, live Live) (ok bool, why string, err error)

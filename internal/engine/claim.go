@@ -21,18 +21,20 @@ type try struct {
 	job  job
 	spec action.Spec
 	work Work
+	seen *memory // the run as the claim left it
 }
 
 // handle works on one due job.
-func (e *Engine) handle(ctx context.Context, j job) {
+func (e *Engine) handle(ctx context.Context, d due) {
 	var err error
+	j := d.job
 	switch j.State {
 	case jobWake:
 		err = e.tick(ctx, j)
 	case jobAsleep:
 		err = e.finishWait(ctx, j)
 	case jobReady:
-		err = e.begin(ctx, j)
+		err = e.begin(ctx, d)
 	case jobClaimed:
 		err = e.takeOver(ctx, j)
 	}
@@ -55,12 +57,13 @@ func (e *Engine) postpone(ctx context.Context) {
 }
 
 func (e *Engine) tick(ctx context.Context, j job) error {
-	return e.change(ctx, j.Run, func(tx store.Tx, _ heal.Run) (Event, error) {
-		if err := tx.Delete(store.Steps, j.Key); err != nil {
-			return nil, gone(err)
+	_, err := e.change(ctx, j.Run, nil, func(d *edit) error {
+		if err := d.tx.Delete(store.Steps, j.Key); err != nil {
+			return gone(err)
 		}
-		return Tick{}, nil
+		return d.step(Tick{})
 	})
+	return err
 }
 
 func gone(err error) error {
@@ -70,35 +73,14 @@ func gone(err error) error {
 	return err
 }
 
-// change applies one event to a run in a transaction of its own.
-func (e *Engine) change(ctx context.Context, id heal.RunID, event func(store.Tx, heal.Run) (Event, error)) error {
-	var out applied
-	err := e.store.Update(ctx, func(tx store.Tx) error {
-		run, book, err := e.load(tx, id)
-		if err != nil {
-			return err
-		}
-		ev, err := event(tx, run.Value)
-		if err != nil {
-			return err
-		}
-		out, err = e.apply(tx, run, book.Plan(), ev, e.opts.Clock())
-		return err
-	})
-	if err == nil {
-		e.after(ctx, out)
-	}
-	return err
-}
-
 // after does what a durable change calls for.
 func (e *Engine) after(ctx context.Context, out applied) {
-	e.opts.Metrics.ended(ctx, out.was, out.run.State)
+	e.opts.Metrics.ended(ctx, out.was, out.run.Value.State)
 	for _, f := range out.committed {
 		f()
 	}
 	if out.interrupt {
-		e.interrupt(out.run.ID)
+		e.interrupt(out.run.Value.ID)
 	}
 	e.goOn(out)
 }
@@ -106,7 +88,7 @@ func (e *Engine) after(ctx context.Context, out applied) {
 // goOn lets the dispatcher know what a durable change made due.
 func (e *Engine) goOn(out applied) {
 	for _, j := range out.ready {
-		e.hand(j)
+		e.hand(due{job: j, seen: &out.memory})
 	}
 	if out.soon {
 		e.Nudge()
@@ -114,166 +96,198 @@ func (e *Engine) goOn(out applied) {
 }
 
 // begin brings a due try to its driver: conditions first, then the claim, then
-// the call.
-func (e *Engine) begin(ctx context.Context, j job) error {
-	key, err := heal.ParseStepKey(j.Key)
+// the call. It goes on with what the result makes due.
+func (e *Engine) begin(ctx context.Context, d due) error {
+	t, err := e.prepare(ctx, d)
 	if err != nil {
 		return err
 	}
-	var run store.Stored[heal.Run]
-	var book Book
-	err = e.store.View(ctx, func(r store.Reader) error {
-		run, book, err = e.load(r, key.Run)
-		return err
-	})
-	if err != nil {
+	if err := e.claim(ctx, d.job, t); err != nil {
 		return err
 	}
-	if !key.Undo {
-		ok, why, err := e.holds(ctx, book, &run.Value, key)
-		if err != nil {
-			return e.stillborn(ctx, j, key, err)
-		}
-		if !ok {
-			return e.resolve(ctx, j, func(heal.Run) Event { return Skipped{Key: key, Why: why} })
-		}
-	}
-	work, err := book.Work(&run.Value, key.Task, key.Undo)
-	if err != nil {
-		return e.stillborn(ctx, j, key, err)
-	}
-	spec, ok := e.drivers.Spec(work.Action)
-	if !ok {
-		return e.stillborn(ctx, j, key, heal.Errorf(heal.Invalid, "task "+key.Task, "there is no action %q here", work.Action))
-	}
-	t := try{key: key, spec: spec, work: work}
-	if err := e.claim(ctx, j, &t); err != nil {
-		return err
-	}
-	if t.job.State == jobAsleep {
-		return nil
-	}
-	return e.perform(ctx, t)
+	return e.carryOn(ctx, t)
 }
 
-// holds asks the conditions of a task, live ones with a deadline.
-func (e *Engine) holds(ctx context.Context, book Book, run *heal.Run, key heal.StepKey) (ok bool, why string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.Lease)
-	defer cancel()
-	return book.Conditions(ctx, run, key.Task, e.opts.Live)
-}
-
-// stillborn fails a try that could not even be asked of a driver.
-func (e *Engine) stillborn(ctx context.Context, j job, key heal.StepKey, cause error) error {
-	return e.resolve(ctx, j, func(heal.Run) Event {
-		return Failed{Key: key, Kind: heal.KindOf(cause), Error: cause.Error(), Unstarted: true, Roll: e.roll()}
-	})
-}
-
-// resolve removes a ready job and applies what became of it instead of a call.
-func (e *Engine) resolve(ctx context.Context, j job, event func(heal.Run) Event) error {
-	var ev Event
-	var action string
-	err := e.change(ctx, j.Run, func(tx store.Tx, run heal.Run) (Event, error) {
-		if err := e.still(tx, j); err != nil {
-			return nil, err
-		}
-		if err := tx.Delete(store.Steps, j.Key); err != nil {
-			return nil, err
-		}
-		ev = event(run)
-		action = actionOf(&run, j.Key)
-		return ev, nil
-	})
-	if err == nil {
-		e.opts.Metrics.step(ctx, action, ev)
-	}
-	if heal.Is(err, heal.Conflict) {
-		return e.discard(ctx, j)
+// carryOn calls the drivers of a claimed try and of those that follow from it.
+func (e *Engine) carryOn(ctx context.Context, t *try) (err error) {
+	for t != nil && t.job.State != jobAsleep && err == nil {
+		t, err = e.perform(ctx, *t)
 	}
 	return err
 }
 
-// still checks that the job is as it was when it was found due.
-func (e *Engine) still(tx store.Tx, j job) error {
-	row, err := jobKind.Get(tx, j.Key)
+// prepare makes a try of a due job; errGone if it came to an end instead.
+func (e *Engine) prepare(ctx context.Context, d due) (*try, error) {
+	key, err := heal.ParseStepKey(d.Key)
 	if err != nil {
-		return gone(err)
+		return nil, err
 	}
-	if row.Value.State != j.State || row.Value.Epoch != j.Epoch {
-		return errGone
+	seen := d.seen
+	if seen == nil {
+		if seen, err = e.recall(ctx, key.Run); err != nil {
+			return nil, err
+		}
 	}
+	if !key.Undo {
+		ok, why, err := e.holds(ctx, seen, key)
+		if err != nil {
+			return nil, e.stillborn(ctx, d.job, key, err)
+		}
+		if !ok {
+			return nil, e.resolve(ctx, d.job, Skipped{Key: key, Why: why})
+		}
+	}
+	t := &try{key: key, seen: seen}
+	if err := e.ask(t, &seen.run.Value, seen.book); err != nil {
+		return nil, e.stillborn(ctx, d.job, key, err)
+	}
+	return t, nil
+}
+
+// recall reads a run as it is now.
+func (e *Engine) recall(ctx context.Context, id heal.RunID) (*memory, error) {
+	var m memory
+	err := e.store.View(ctx, func(r store.Reader) (err error) {
+		m, err = e.load(r, id)
+		return err
+	})
+	return &m, err
+}
+
+// ask renders what a try asks of which driver.
+func (e *Engine) ask(t *try, run *heal.Run, book Book) error {
+	work, err := book.Work(run, t.key.Task, t.key.Undo)
+	if err != nil {
+		return err
+	}
+	t.work = work
+	spec, ok := e.drivers.Spec(work.Action)
+	if !ok {
+		return heal.Errorf(heal.Invalid, "task "+t.key.Task, "there is no action %q here", work.Action)
+	}
+	t.spec = spec
 	return nil
 }
 
-// discard removes a job whose run does not want it any more; a paused run
-// queues it again when it is resumed.
-func (e *Engine) discard(ctx context.Context, j job) error {
-	return e.store.Update(ctx, func(tx store.Tx) error {
-		if err := e.still(tx, j); err != nil {
+// holds asks the conditions of a task, live ones with a deadline.
+func (e *Engine) holds(ctx context.Context, seen *memory, key heal.StepKey) (ok bool, why string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, e.opts.Lease)
+	defer cancel()
+	return seen.book.Conditions(ctx, &seen.run.Value, key.Task, e.opts.Live)
+}
+
+// stillborn fails a try that could not even be asked of a driver.
+func (e *Engine) stillborn(ctx context.Context, j job, key heal.StepKey, cause error) error {
+	return e.resolve(ctx, j, e.unaskable(key, cause))
+}
+
+func (e *Engine) unaskable(key heal.StepKey, cause error) Failed {
+	return Failed{Key: key, Kind: heal.KindOf(cause), Error: cause.Error(), Unstarted: true, Roll: e.roll()}
+}
+
+// resolve removes a job and applies what became of it instead of a call; the
+// error is then errGone.
+func (e *Engine) resolve(ctx context.Context, j job, ev Event) error {
+	out, err := e.change(ctx, j.Run, nil, func(d *edit) error {
+		if err := d.finish(j); err != nil {
 			return err
 		}
-		return tx.Delete(store.Steps, j.Key)
+		return d.step(ev)
 	})
+	if heal.Is(err, heal.Conflict) {
+		return e.discard(ctx, j)
+	}
+	if err != nil {
+		return err
+	}
+	e.opts.Metrics.step(ctx, actionOf(&out.run.Value, j.Key), ev)
+	return errGone
+}
+
+// discard removes a job whose run does not want it any more; a paused run
+// queues it again when it is resumed. The error is errGone.
+func (e *Engine) discard(ctx context.Context, j job) error {
+	err := e.store.Update(ctx, func(tx store.Tx) error {
+		d := edit{tx: tx}
+		return d.finish(j)
+	})
+	if err != nil {
+		return err
+	}
+	return errGone
 }
 
 // claim reserves the guards' budget, claims the job and journals that the try
 // starts, in one transaction. A refusal is made durable instead; the error is
 // then errGone.
 func (e *Engine) claim(ctx context.Context, j job, t *try) error {
-	var out applied
 	var refused guard.Rule
-	var now time.Time
-	err := e.store.Update(ctx, func(tx store.Tx) error {
-		refused = ""
-		if err := e.still(tx, j); err != nil {
+	out, err := e.change(ctx, j.Run, t.seen, func(d *edit) (err error) {
+		if err := d.still(j); err != nil {
 			return err
 		}
-		run, book, err := e.load(tx, j.Run)
-		if err != nil {
+		if refused, err = d.claim(j, t); err != nil || refused == "" {
 			return err
 		}
-		now = e.opts.Clock()
-		verdict, fence, err := guard.Reserve(tx, request(&run.Value, t), t.key.Task, e.opts.Limits, now)
-		if err != nil {
-			return err
-		}
-		if !verdict.Allowed() {
-			refused = verdict.Rule
-			if err := tx.Delete(store.Steps, j.Key); err != nil {
-				return err
-			}
-			ev := Refused{Key: t.key, Reason: verdict.Reason, Retry: verdict.Retry, Pause: verdict.Pause}
-			out, err = e.apply(tx, run, book.Plan(), ev, now)
-			return err
-		}
-		t.job = e.claimOf(j, t, fence, now)
-		if _, err := jobKind.Put(tx, &t.job, store.Any); err != nil {
-			return err
-		}
-		if err := e.journalStart(tx, t, now); err != nil {
-			return err
-		}
-		out, err = e.apply(tx, run, book.Plan(), Started{Key: t.key}, now)
-		out.soon = out.soon || t.job.State == jobAsleep && e.soon(t.job.Due, now)
-		return err
+		return d.remove(j)
 	})
 	if heal.Is(err, heal.Conflict) {
-		if err := e.discard(ctx, j); err != nil {
-			return err
-		}
-		return errGone
+		return e.discard(ctx, j)
 	}
 	if err != nil {
 		return err
 	}
-	e.after(ctx, out)
+	t.seen = &out.memory
 	if refused != "" {
 		e.opts.Metrics.refused(ctx, refused)
 		return errGone
 	}
-	e.opts.Metrics.started(ctx, now.Sub(j.Due))
+	e.opts.Metrics.started(ctx, out.at.Sub(j.Due))
 	return nil
+}
+
+// claim puts a try to the guards and, unless one refuses, claims its job and
+// journals that it starts.
+func (d *edit) claim(j job, t *try) (refused guard.Rule, err error) {
+	verdict, fence, err := guard.Reserve(d.tx, request(&d.run, t), t.key.Task, d.e.opts.Limits, d.now)
+	if err != nil {
+		return "", err
+	}
+	if !verdict.Allowed() {
+		return verdict.Rule, d.step(Refused{Key: t.key, Reason: verdict.Reason, Retry: verdict.Retry, Pause: verdict.Pause})
+	}
+	t.job = d.e.claimOf(j, t, fence, d.now)
+	if _, err := jobKind.Put(d.tx, &t.job, store.Any); err != nil {
+		return "", err
+	}
+	if err := journalStart(d.tx, t, d.now); err != nil {
+		return "", err
+	}
+	d.asleep = d.asleep || t.job.State == jobAsleep && d.e.soon(t.job.Due, d.now)
+	return "", d.step(Started{Key: t.key})
+}
+
+// goOn begins the first try that the events made due at once, if that needs
+// nothing but the guards: no condition on live state, and an engine that is
+// not about to stop. The others are queued.
+func (d *edit) goOn() (next *try, refused guard.Rule, err error) {
+	if d.e.stopping.Load() || len(d.queue) == 0 || d.queue[0].Due.After(d.now) {
+		return nil, "", nil
+	}
+	key := d.queue[0].Key
+	if !key.Undo && d.from.book.Conditional(key.Task) {
+		return nil, "", nil
+	}
+	next = &try{key: key}
+	if err := d.e.ask(next, &d.run, d.from.book); err != nil {
+		return nil, "", nil //nolint:nilerr // the queue's worker will find and tell it
+	}
+	d.queue = d.queue[1:]
+	refused, err = d.claim(readyJob(key, d.now), next)
+	if err != nil || refused != "" {
+		return nil, refused, err
+	}
+	return next, "", nil
 }
 
 // claimOf is the job once claimed. A wait is not claimed but put to sleep: its
@@ -301,7 +315,7 @@ func waiting(w Work) (time.Duration, bool) {
 	return d, ok
 }
 
-func (e *Engine) journalStart(tx store.Tx, t *try, now time.Time) error {
+func journalStart(tx store.Tx, t *try, now time.Time) error {
 	_, err := journalKind.Put(tx, &Entry{
 		Run: t.key.Run, At: now, Phase: PhaseStarted, Step: t.key.String(), Epoch: t.job.Epoch,
 		Action: t.work.Action, Target: t.work.Target, Params: printable(t.work.Params),
@@ -322,5 +336,5 @@ func (e *Engine) finishWait(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	return e.resolve(ctx, j, func(heal.Run) Event { return Finished{Key: key} })
+	return e.resolve(ctx, j, Finished{Key: key})
 }

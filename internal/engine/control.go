@@ -27,7 +27,7 @@ type Order struct {
 // Start makes a run durable in tx; it goes on by itself once tx is.
 func (e *Engine) Start(tx store.Tx, o Order) (heal.Run, error) {
 	out, err := e.start(tx, o)
-	return out.run, err
+	return out.run.Value, err
 }
 
 func (e *Engine) start(tx store.Tx, o Order) (applied, error) {
@@ -54,11 +54,11 @@ func (e *Engine) start(tx store.Tx, o Order) (applied, error) {
 	if _, err := journalKind.Put(tx, &Entry{Run: run.ID, At: now, Phase: PhaseProposed, Target: o.Target, By: o.RequestedBy, Text: o.Name}, store.Any); err != nil {
 		return applied{}, err
 	}
-	revision, err := store.RunKind.Put(tx, &run, store.Absent)
-	if err != nil {
+	d := edit{e: e, tx: tx, from: memory{run: store.Stored[heal.Run]{Value: run, Revision: store.Absent}, book: book}, plan: &plan, run: run, now: now}
+	if err := d.step(Begin{}); err != nil {
 		return applied{}, err
 	}
-	return e.apply(tx, store.Stored[heal.Run]{Value: run, Revision: revision}, &plan, Begin{}, now)
+	return d.write()
 }
 
 // pin keeps the playbook's source for as long as runs may need it.
@@ -81,7 +81,7 @@ func (e *Engine) StartNow(ctx context.Context, o Order) (heal.Run, error) {
 	if err == nil {
 		e.goOn(out)
 	}
-	return out.run, err
+	return out.run.Value, err
 }
 
 // Pause holds new tries of a run back.
@@ -116,22 +116,28 @@ func (e *Engine) Settle(ctx context.Context, id heal.RunID, s Settled) error {
 
 // RollbackIn is Rollback inside a transaction of the caller's.
 func (e *Engine) RollbackIn(tx store.Tx, id heal.RunID, by, why string) (heal.Run, error) {
-	run, book, err := e.load(tx, id)
+	d, err := e.edit(tx, id, nil)
 	if err != nil {
 		return heal.Run{}, err
 	}
-	out, err := e.apply(tx, run, book.Plan(), RollbackAsked{By: by, Why: why}, e.opts.Clock())
-	return out.run, err
+	if err := d.step(RollbackAsked{By: by, Why: why}); err != nil {
+		return heal.Run{}, err
+	}
+	out, err := d.write()
+	return out.run.Value, err
 }
 
 // told applies what a person said and journals who said it.
 func (e *Engine) told(ctx context.Context, id heal.RunID, by, what string, ev Event) error {
-	return e.change(ctx, id, func(tx store.Tx, _ heal.Run) (Event, error) {
+	_, err := e.change(ctx, id, nil, func(d *edit) error {
 		phase := PhaseNoted
 		if what == heal.Approved {
 			phase = PhaseApproved
 		}
-		_, err := journalKind.Put(tx, &Entry{Run: id, At: e.opts.Clock(), Phase: phase, By: by, Text: what}, store.Any)
-		return ev, err
+		if _, err := journalKind.Put(d.tx, &Entry{Run: id, At: d.now, Phase: phase, By: by, Text: what}, store.Any); err != nil {
+			return err
+		}
+		return d.step(ev)
 	})
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -62,8 +63,10 @@ type Engine struct {
 	books   *shelf
 	opts    Options
 	wake    chan struct{}
-	handed  chan job // due tries that a change of a run made; the queue holds them too
+	handed  chan due // tries that a change of a run made due; the queue holds them too
 	tracer  trace.Tracer
+
+	stopping atomic.Bool // nothing new is begun
 
 	mu     sync.Mutex
 	flying map[string]*flight // by job key: being worked on by this engine
@@ -72,9 +75,10 @@ type Engine struct {
 // flight is a job this engine works on.
 type flight struct {
 	run    heal.RunID
+	found  job                // as it was when it was taken
 	job    job                // as claimed; zero until then
 	cancel context.CancelFunc // of the driver's call; nil until it is made
-	again  bool               // the job was found due once more meanwhile
+	again  bool               // the job was found due once more meanwhile, in another state
 }
 
 // New makes an engine; Run starts it.
@@ -86,7 +90,7 @@ func New(s store.Store, drivers Drivers, library Library, opts Options) *Engine 
 		books:   newShelf(library),
 		opts:    opts,
 		wake:    make(chan struct{}, 1),
-		handed:  make(chan job, opts.Workers),
+		handed:  make(chan due, opts.Workers),
 		tracer:  tracerOf(opts.Tracer),
 		flying:  map[string]*flight{},
 	}
@@ -117,6 +121,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	slots := make(chan struct{}, e.opts.Workers)
 	e.dispatch(ctx, work, slots, &wg)
+	e.stopping.Store(true)
 	e.drain(slots)
 	stop()
 	return nil
@@ -140,19 +145,20 @@ func (e *Engine) drain(slots chan struct{}) {
 // falls due. What the engine itself makes due while it runs is handed over
 // without a look.
 func (e *Engine) dispatch(ctx, work context.Context, slots chan struct{}, wg *sync.WaitGroup) {
-	launch := func(j job) {
+	launch := func(d due) {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		if !e.take(j) {
+		f := e.take(d.job)
+		if f == nil {
 			<-slots
 			return
 		}
 		wg.Go(func() {
-			defer func() { e.drop(j.Key); <-slots }()
-			e.handle(work, j)
+			defer func() { e.drop(f); <-slots }()
+			e.handle(work, d)
 		})
 	}
 	for ctx.Err() == nil {
@@ -161,7 +167,7 @@ func (e *Engine) dispatch(ctx, work context.Context, slots chan struct{}, wg *sy
 			e.opts.Logger.Error("look for due steps", slog.Any("error", err))
 		}
 		for _, j := range jobs {
-			launch(j)
+			launch(due{job: j})
 		}
 		e.launchHanded(ctx, rest, launch)
 	}
@@ -169,13 +175,13 @@ func (e *Engine) dispatch(ctx, work context.Context, slots chan struct{}, wg *sy
 
 // launchHanded launches what is handed over until it is time to look into the
 // queue again.
-func (e *Engine) launchHanded(ctx context.Context, rest time.Duration, launch func(job)) {
+func (e *Engine) launchHanded(ctx context.Context, rest time.Duration, launch func(due)) {
 	timer := time.NewTimer(rest)
 	defer timer.Stop()
 	for {
 		select {
-		case j := <-e.handed:
-			launch(j)
+		case d := <-e.handed:
+			launch(d)
 		case <-e.wake:
 			return
 		case <-timer.C:
@@ -188,9 +194,9 @@ func (e *Engine) launchHanded(ctx context.Context, rest time.Duration, launch fu
 
 // hand gives a due try to the dispatcher; if it is far behind, the queue is
 // where it will find it.
-func (e *Engine) hand(j job) {
+func (e *Engine) hand(d due) {
 	select {
-	case e.handed <- j:
+	case e.handed <- d:
 	default:
 		e.Nudge()
 	}
@@ -215,25 +221,41 @@ func (e *Engine) due(ctx context.Context) (jobs []job, rest time.Duration, err e
 	return jobs, rest, err
 }
 
-// take marks a job as worked on here; false if it is already.
-func (e *Engine) take(j job) bool {
+// take marks a job as worked on here; nil if it is already.
+func (e *Engine) take(j job) *flight {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if f := e.flying[j.Key]; f != nil {
-		f.again = true
-		return false
+		f.again = f.again || !j.same(f.found)
+		return nil
 	}
-	e.flying[j.Key] = &flight{run: j.Run}
-	return true
+	f := &flight{run: j.Run, found: j}
+	e.flying[j.Key] = f
+	return f
 }
 
-func (e *Engine) drop(key string) {
+// drop ends the work on a job.
+func (e *Engine) drop(f *flight) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.flying[key].again {
+	if f.again {
 		e.Nudge()
 	}
-	delete(e.flying, key)
+	delete(e.flying, f.found.Key)
+}
+
+// pass makes the work on one job go on with the one that was claimed with its
+// result.
+func (e *Engine) pass(from, to job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f := e.flying[from.Key]
+	if f.again {
+		e.Nudge()
+	}
+	delete(e.flying, from.Key)
+	f.found, f.job, f.cancel, f.again = to, job{}, nil, false
+	e.flying[to.Key] = f
 }
 
 // fly notes the claimed job and how to interrupt it.

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/internal/action"
+	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
 )
 
-// perform calls the driver of a claimed try and makes its result durable.
-func (e *Engine) perform(ctx context.Context, t try) error {
+// perform calls the driver of a claimed try and makes its result durable. It
+// gives the try that was claimed with the result, nil if there is none.
+func (e *Engine) perform(ctx context.Context, t try) (next *try, err error) {
 	traced, end := e.span(ctx, &t)
 	call, cancel := context.WithTimeout(traced, t.work.Timeout)
 	defer cancel()
@@ -24,15 +26,15 @@ func (e *Engine) perform(ctx context.Context, t try) error {
 	result, err := e.drivers.Do(call, t.call())
 	if ctx.Err() != nil {
 		end(nil, ctx.Err())
-		return errGone // stopping: the next start finds the claim and looks at the world
+		return nil, errGone // stopping: the next start finds the claim and looks at the world
 	}
 	ev := e.judge(traced, t, result, err, call.Err())
-	err = e.record(traced, t, ev)
+	next, err = e.record(traced, t, ev)
 	end(ev, err)
 	if err == nil {
 		e.opts.Metrics.called(ctx, t.work.Action, e.opts.Clock().Sub(began))
 	}
-	return err
+	return next, err
 }
 
 func (t *try) call() action.Call {
@@ -94,36 +96,51 @@ func (e *Engine) doubt(t try, text string) Event {
 	}}
 }
 
-// record makes the outcome of a try durable. It does not give up while the
-// engine runs: the effect is in the world and must be known.
-func (e *Engine) record(ctx context.Context, t try, ev Event) error {
+// record makes the outcome of a try durable, and with it the claim of the try
+// that it gives. It does not give up while the engine runs: the effect is in
+// the world and must be known.
+func (e *Engine) record(ctx context.Context, t try, ev Event) (next *try, err error) {
 	for {
-		err := e.recordOnce(ctx, t, ev)
+		next, err = e.recordOnce(ctx, t, ev)
 		if err == nil {
 			e.opts.Metrics.step(ctx, t.work.Action, ev)
 		}
 		if err == nil || errors.Is(err, errGone) || heal.Is(err, heal.Conflict) || ctx.Err() != nil {
-			return err
+			return next, err
 		}
 		e.opts.Logger.Error("record the outcome of a step, will try again", slog.String("step", t.key.String()), slog.Any("error", err))
 		e.postpone(ctx)
 	}
 }
 
-func (e *Engine) recordOnce(ctx context.Context, t try, ev Event) error {
-	return e.change(ctx, t.key.Run, func(tx store.Tx, _ heal.Run) (Event, error) {
-		if err := e.still(tx, t.job); err != nil {
-			return nil, err // somebody with a higher epoch took over
+func (e *Engine) recordOnce(ctx context.Context, t try, ev Event) (next *try, err error) {
+	var refused guard.Rule
+	out, err := e.change(ctx, t.key.Run, t.seen, func(d *edit) (err error) {
+		if err := d.finish(t.job); err != nil {
+			return err // somebody with a higher epoch took over
 		}
-		if err := tx.Delete(store.Steps, t.job.Key); err != nil {
-			return nil, err
+		entry := Entry{Run: t.key.Run, At: d.now, Phase: PhaseFinished, Step: t.key.String(), Epoch: t.job.Epoch, Action: t.work.Action, Target: t.work.Target, Text: wording(ev)}
+		if _, err := journalKind.Put(d.tx, &entry, store.Any); err != nil {
+			return err
 		}
-		entry := Entry{Run: t.key.Run, At: e.opts.Clock(), Phase: PhaseFinished, Step: t.key.String(), Epoch: t.job.Epoch, Action: t.work.Action, Target: t.work.Target, Text: wording(ev)}
-		if _, err := journalKind.Put(tx, &entry, store.Any); err != nil {
-			return nil, err
+		if err := d.step(ev); err != nil {
+			return err
 		}
-		return ev, nil
+		next, refused, err = d.goOn()
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	if refused != "" {
+		e.opts.Metrics.refused(ctx, refused)
+	}
+	if next != nil {
+		next.seen = &out.memory
+		e.pass(t.job, next.job)
+		e.opts.Metrics.started(ctx, 0)
+	}
+	return next, nil
 }
 
 // wording says an outcome in the journal's words.
@@ -173,41 +190,45 @@ func (e *Engine) takeOver(ctx context.Context, j job) error {
 	}
 	t := try{key: key}
 	var broken error
-	err = e.store.Update(ctx, func(tx store.Tx) error {
-		if err := e.still(tx, j); err != nil {
+	out, err := e.change(ctx, key.Run, nil, func(d *edit) error {
+		if err := d.still(j); err != nil {
 			return err
 		}
-		run, book, err := e.load(tx, key.Run)
-		if err != nil {
+		broken = e.ask(&t, &d.run, d.from.book)
+		t.job = e.claimOf(j, &t, j.Fence, d.now)
+		if _, err := jobKind.Put(d.tx, &t.job, store.Any); err != nil {
 			return err
 		}
-		t.work, broken = book.Work(&run.Value, key.Task, key.Undo)
-		now := e.opts.Clock()
-		t.job = e.claimOf(j, &t, j.Fence, now)
-		if _, err := jobKind.Put(tx, &t.job, store.Any); err != nil {
-			return err
-		}
-		return e.journalStart(tx, &t, now)
+		return journalStart(d.tx, &t, d.now)
 	})
 	if err != nil {
 		return err
 	}
-	spec, known := e.drivers.Spec(t.work.Action)
-	t.spec = spec
+	t.seen = &out.memory
 	e.opts.Metrics.tookOver(ctx)
 	e.fly(t.job, func() {})
-	switch {
-	case broken != nil:
+	next, err := e.settle(ctx, t, broken)
+	if err != nil {
+		return err
+	}
+	return e.carryOn(ctx, next)
+}
+
+// settle ends a try that was taken over, or makes its call (again) where that
+// does no harm.
+func (e *Engine) settle(ctx context.Context, t try, broken error) (next *try, err error) {
+	if broken != nil {
 		return e.record(ctx, t, e.doubt(t, broken.Error()))
-	case !known:
-		return e.record(ctx, t, e.doubt(t, "there is no such action here any more"))
-	case spec.Effect == action.ReadOnly || spec.Effect == action.Idempotent:
+	}
+	switch t.spec.Effect {
+	case action.ReadOnly, action.Idempotent:
 		return e.perform(ctx, t)
-	case spec.Effect == action.Observable:
+	case action.Observable:
 		if ev := e.look(ctx, t); ev != nil {
 			return e.record(ctx, t, ev)
 		}
 		return e.perform(ctx, t)
+	case action.Once:
 	}
 	return e.record(ctx, t, e.doubt(t, "the server stopped while it was under way"))
 }

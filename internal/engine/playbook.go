@@ -120,6 +120,11 @@ func (b *bound) owner() string {
 	return "operator"
 }
 
+func (b *bound) Conditional(task string) bool {
+	t := b.compiled.Task(task)
+	return t != nil && len(t.Conditions) > 0
+}
+
 func (b *bound) Conditions(ctx context.Context, run *heal.Run, task string, live Live) (ok bool, why string, err error) {
 	t := b.compiled.Task(task)
 	if t == nil || len(t.Conditions) == 0 {

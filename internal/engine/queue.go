@@ -21,6 +21,17 @@ type job struct {
 	Lease time.Time  `json:"lease,omitzero"`
 }
 
+// same reports whether j is the row that was found before, unchanged.
+func (j job) same(found job) bool {
+	return j.State == found.State && j.Epoch == found.Epoch && j.Due.Equal(found.Due)
+}
+
+// due is a job to be worked on, with its run if that was just changed here.
+type due struct {
+	job
+	seen *memory
+}
+
 type jobState string
 
 const (

@@ -145,6 +145,8 @@ func (b book) Work(run *heal.Run, task string, undo bool) (engine.Work, error) {
 	return engine.Work{}, heal.Errorf(heal.NotFound, "work", "no task %s", task)
 }
 
+func (b book) Conditional(task string) bool { return task == "never" }
+
 func (b book) Conditions(_ context.Context, _ *heal.Run, task string, _ engine.Live) (ok bool, why string, err error) {
 	if task == "never" {
 		return false, "the condition does not hold", nil

@@ -49,7 +49,7 @@ func resources(req Request) []string {
 // Look judges a request without reserving anything, as a dry run or an
 // explanation does.
 func Look(r store.Reader, req Request, l Limits, now time.Time) (Verdict, error) {
-	h, err := history(r, req, l, now)
+	h, _, err := history(r, req, l, now)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -60,10 +60,11 @@ func Look(r store.Reader, req Request, l Limits, now time.Time) (Verdict, error)
 // its leases, all in tx. The epoch is that of the lease on the target; 0 for a
 // request that touches nothing. A refusal is recorded, also in tx.
 func Reserve(tx store.Tx, req Request, task string, l Limits, now time.Time) (v Verdict, epoch int64, err error) {
-	v, err = Look(tx, req, l, now)
+	h, needs, err := history(tx, req, l, now)
 	if err != nil {
 		return Verdict{}, 0, err
 	}
+	v = Judge(req, h, l, now)
 	if !v.Allowed() {
 		_, err = refusalKind.Put(tx, &Refusal{Run: req.Run, Task: task, Target: printable(req.Target), At: now, Rule: v.Rule, Reason: v.Reason}, store.Any)
 		return v, 0, err
@@ -71,8 +72,8 @@ func Reserve(tx store.Tx, req Request, task string, l Limits, now time.Time) (v 
 	if !req.Touches {
 		return v, 0, nil
 	}
-	for i, resource := range resources(req) {
-		got, err := lease.Acquire(tx, resource, string(req.Run), 0, now)
+	for i, need := range needs {
+		got, err := need.Acquire(tx, string(req.Run), 0, now)
 		if err != nil {
 			return Verdict{}, 0, err
 		}
@@ -80,11 +81,11 @@ func Reserve(tx store.Tx, req Request, task string, l Limits, now time.Time) (v 
 			epoch = got.Epoch
 		}
 	}
+	if h.Spent {
+		return v, epoch, nil // a later touch of the same run
+	}
 	began := Entry{Event: Began, Run: req.Run, Incident: req.Incident, Target: req.Target, Scope: req.Scope, At: now}
 	_, err = entryKind.Put(tx, &began, store.Absent)
-	if heal.Is(err, heal.Conflict) { // a later touch of the same run
-		err = nil
-	}
 	return v, epoch, err
 }
 
@@ -98,18 +99,7 @@ func printable(target heal.EntityID) heal.EntityID {
 }
 
 // Release gives back what a run holds, at its end.
-func Release(tx store.Tx, run heal.RunID) error {
-	held, err := lease.HeldBy(tx, string(run))
-	if err != nil {
-		return err
-	}
-	for _, l := range held {
-		if err := lease.Release(tx, l.Resource, string(run)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func Release(tx store.Tx, run heal.RunID) error { return lease.ReleaseAll(tx, string(run)) }
 
 // EndCase starts the cooldown of a target.
 func EndCase(tx store.Tx, incident heal.IncidentID, target heal.EntityID, scope heal.Scope, now time.Time) error {
@@ -127,45 +117,61 @@ func Refusals(r store.Reader, run heal.RunID) ([]Refusal, error) {
 	return list, err
 }
 
-// history gathers what a verdict looks at.
-func history(r store.Reader, req Request, l Limits, now time.Time) (History, error) {
-	var h History
+// history gathers what a verdict looks at, and the leases the request needs,
+// that of its target first.
+func history(r store.Reader, req Request, l Limits, now time.Time) (h History, needs []lease.Lease, err error) {
 	if !req.Touches || req.Target.Validate() != nil { // refused by what it is
-		return h, nil
+		return h, nil, nil
 	}
 	all, err := Switches(r)
 	if err != nil {
-		return h, err
+		return h, nil, err
 	}
 	h.Switches = reaching(all, req.Scope)
-	if req.Run != "" {
-		began := Entry{Event: Began, Run: req.Run, Incident: req.Incident, Target: req.Target}
-		switch _, err := entryKind.Get(r, entryKind.Key(&began)); {
-		case err == nil:
-			h.Spent = true
-		case !heal.Is(err, heal.NotFound):
-			return h, err
-		}
+	if h.Spent, err = spent(r, req); err != nil {
+		return h, nil, err
 	}
-	since := store.Nanos(now.Add(-l.Cooldown))
-	if h.Target, err = entries(r, store.Cond{Column: "target", Op: store.Eq, Value: string(req.Target)}, since); err != nil {
-		return h, err
-	}
-	if req.Incident != "" {
-		if h.Case, err = entries(r, store.Cond{Column: "incident", Op: store.Eq, Value: string(req.Incident)}, 0); err != nil {
-			return h, err
+	if budgeted(req, h) {
+		if h.Target, h.Case, err = spending(r, req, l, now); err != nil {
+			return h, nil, err
 		}
 	}
 	for _, resource := range resources(req) {
 		held, err := lease.Look(r, resource)
 		if err != nil {
-			return h, err
+			return h, nil, err
 		}
+		needs = append(needs, held)
 		if held.Held(now) && held.Holder != string(req.Run) {
 			h.Held = append(h.Held, Holding{Resource: resource, Run: heal.RunID(held.Holder), Since: held.Since})
 		}
 	}
-	return h, nil
+	return h, needs, nil
+}
+
+// spent reports whether the run has touched this target before.
+func spent(r store.Reader, req Request) (bool, error) {
+	if req.Run == "" {
+		return false, nil
+	}
+	began := Entry{Event: Began, Run: req.Run, Incident: req.Incident, Target: req.Target}
+	_, err := entryKind.Get(r, entryKind.Key(&began))
+	if heal.Is(err, heal.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// spending reads what happened on the target within the cooldown and all that
+// was done for the case.
+func spending(r store.Reader, req Request, l Limits, now time.Time) (target, ofCase []Entry, err error) {
+	since := store.Nanos(now.Add(-l.Cooldown))
+	target, err = entries(r, store.Cond{Column: "target", Op: store.Eq, Value: string(req.Target)}, since)
+	if err != nil || req.Incident == "" {
+		return target, nil, err
+	}
+	ofCase, err = entries(r, store.Cond{Column: "incident", Op: store.Eq, Value: string(req.Incident)}, 0)
+	return target, ofCase, err
 }
 
 // entries reads history that meets the condition since a time, newest first,

@@ -53,8 +53,14 @@ func Acquire(tx store.Tx, resource, holder string, ttl time.Duration, now time.T
 	if err != nil {
 		return Lease{}, err
 	}
+	return l.Acquire(tx, holder, ttl, now)
+}
+
+// Acquire is the function of that name for a lease that was looked at in the
+// same transaction.
+func (l Lease) Acquire(tx store.Tx, holder string, ttl time.Duration, now time.Time) (Lease, error) {
 	if l.Held(now) && l.Holder != holder {
-		return l, heal.Errorf(heal.Conflict, "lease "+resource, "is held by %s since %s", l.Holder, l.Since.UTC().Format(time.RFC3339))
+		return l, heal.Errorf(heal.Conflict, "lease "+l.Resource, "is held by %s since %s", l.Holder, l.Since.UTC().Format(time.RFC3339))
 	}
 	if l.Holder != holder || !l.Held(now) {
 		l.Epoch++
@@ -66,7 +72,7 @@ func Acquire(tx store.Tx, resource, holder string, ttl time.Duration, now time.T
 	if ttl > 0 {
 		l.Until = now.Add(ttl)
 	}
-	_, err = kind.Put(tx, &l, store.Any)
+	_, err := kind.Put(tx, &l, store.Any)
 	return l, err
 }
 
@@ -76,8 +82,26 @@ func Release(tx store.Tx, resource, holder string) error {
 	if err != nil || l.Holder != holder {
 		return err
 	}
+	return l.release(tx)
+}
+
+// ReleaseAll frees everything that holder has.
+func ReleaseAll(tx store.Tx, holder string) error {
+	held, err := HeldBy(tx, holder)
+	if err != nil {
+		return err
+	}
+	for _, l := range held {
+		if err := l.release(tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l Lease) release(tx store.Tx) error {
 	l.Holder, l.Until = "", time.Time{}
-	_, err = kind.Put(tx, &l, store.Any)
+	_, err := kind.Put(tx, &l, store.Any)
 	return err
 }
 
