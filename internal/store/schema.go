@@ -18,6 +18,7 @@ type Index struct {
 // TableSchema declares one table. The engines' migrations create it; a test
 // keeps them equal.
 type TableSchema struct {
+	Watched bool // Reader.Changes tells of what is put and deleted
 	Columns []Column
 	Indexes []Index
 }
@@ -54,6 +55,7 @@ var Schema = map[Table]TableSchema{
 		Indexes: []Index{{Columns: []string{"received"}}},
 	},
 	Alerts: {
+		Watched: true,
 		Columns: []Column{{Name: "fingerprint"}, {Name: "status"}, {Name: "severity"}, {Name: "service"}, {Name: "entity"}, {Name: "name"}, {Name: "source"}, {Name: "updated", Int: true}},
 		Indexes: []Index{{Columns: []string{"fingerprint"}, Unique: true}, {Columns: []string{"status", "updated"}}, {Columns: []string{"service", "updated"}}, {Columns: []string{"entity"}}, {Columns: []string{"updated"}}},
 	},
@@ -66,18 +68,22 @@ var Schema = map[Table]TableSchema{
 		Indexes: []Index{{Columns: []string{"at"}}},
 	},
 	Incidents: {
+		Watched: true,
 		Columns: []Column{{Name: "state"}, {Name: "severity"}, {Name: "service"}, {Name: "cause"}, {Name: "open", Int: true}, {Name: "due", Int: true}, {Name: "updated", Int: true}},
 		Indexes: []Index{{Columns: []string{"open", "due"}}, {Columns: []string{"open", "updated"}}, {Columns: []string{"state", "updated"}}, {Columns: []string{"service", "updated"}}, {Columns: []string{"updated"}}},
 	},
 	Timeline: {
+		Watched: true,
 		Columns: []Column{{Name: "incident"}, {Name: "seq", Int: true}},
 		Indexes: []Index{{Columns: []string{"incident", "seq"}}},
 	},
 	Decisions: {
+		Watched: true,
 		Columns: []Column{{Name: "incident"}, {Name: "at", Int: true}},
 		Indexes: []Index{{Columns: []string{"incident", "at"}}},
 	},
 	Runs: {
+		Watched: true,
 		Columns: []Column{{Name: "incident"}, {Name: "state"}, {Name: "playbook"}, {Name: "target"}, {Name: "ended", Int: true}, {Name: "created", Int: true}},
 		Indexes: []Index{{Columns: []string{"incident"}}, {Columns: []string{"state", "created"}}, {Columns: []string{"ended", "created"}}, {Columns: []string{"created"}}},
 	},
@@ -109,7 +115,7 @@ var Schema = map[Table]TableSchema{
 		Columns: []Column{{Name: "pattern"}},
 		Indexes: []Index{{Columns: []string{"pattern"}}},
 	},
-	Switches:   {},
+	Switches:   {Watched: true},
 	Principals: {},
 	Requests: {
 		Columns: []Column{{Name: "at", Int: true}},
@@ -122,5 +128,5 @@ var Schema = map[Table]TableSchema{
 		Columns: []Column{{Name: "name"}, {Name: "at", Int: true}},
 		Indexes: []Index{{Columns: []string{"name", "at"}}},
 	},
-	Settings: {},
+	Settings: {Watched: true},
 }

@@ -46,8 +46,8 @@ type Reader interface {
 	// Count counts the records that meet all conditions.
 	Count(table Table, where ...Cond) (int64, error)
 
-	// Changes gives what was put or deleted after the revision, oldest first,
-	// at most limit (0: MaxPage). It fails with ErrCompacted when deletions
+	// Changes gives what was put or deleted after the revision in a watched
+	// table, oldest first, at most limit (0: MaxPage). It fails with ErrCompacted when deletions
 	// after that revision are no longer known.
 	Changes(table Table, after Revision, limit int) ([]Change, error)
 

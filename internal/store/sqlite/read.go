@@ -114,6 +114,9 @@ func (r *reader) Changes(name store.Table, after store.Revision, limit int) ([]s
 	if err != nil {
 		return nil, err
 	}
+	if !t.watched {
+		return nil, heal.Errorf(heal.Invalid, op, "the table is not watched")
+	}
 	if limit, err = pageSize(op, limit); err != nil {
 		return nil, err
 	}

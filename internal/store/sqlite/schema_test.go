@@ -42,9 +42,9 @@ func declared(name string, s store.TableSchema) []string {
 		}
 		columns = append(columns, c.Name+" "+kind)
 	}
-	out := []string{
-		fmt.Sprintf("TABLE %s (%s)", name, strings.Join(append(columns, "body BLOB NOT NULL"), ", ")),
-		fmt.Sprintf("UNIQUE INDEX %s (revision)", name),
+	out := []string{fmt.Sprintf("TABLE %s (%s)", name, strings.Join(append(columns, "body BLOB NOT NULL"), ", "))}
+	if s.Watched {
+		out = append(out, fmt.Sprintf("UNIQUE INDEX %s (revision)", name))
 	}
 	for _, i := range s.Indexes {
 		if i.Unique {

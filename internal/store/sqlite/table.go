@@ -9,6 +9,7 @@ import (
 // table is a table of the schema with the statements that do not vary.
 type table struct {
 	name    store.Table
+	watched bool
 	columns []store.Column
 
 	get, put, insert, replace, remove string
@@ -18,14 +19,14 @@ type table struct {
 func compileTables(schema map[store.Table]store.TableSchema) map[store.Table]*table {
 	out := make(map[store.Table]*table, len(schema))
 	for name, s := range schema {
-		out[name] = compileTable(name, s.Columns)
+		out[name] = compileTable(name, s)
 	}
 	return out
 }
 
-func compileTable(name store.Table, columns []store.Column) *table {
+func compileTable(name store.Table, s store.TableSchema) *table {
 	fields := []string{"key", "revision"}
-	for _, c := range columns {
+	for _, c := range s.Columns {
 		fields = append(fields, c.Name)
 	}
 	fields = append(fields, "body")
@@ -38,7 +39,7 @@ func compileTable(name store.Table, columns []store.Column) *table {
 			takes = append(takes, fields[i]+" = excluded."+fields[i])
 		}
 	}
-	t := &table{name: name, columns: columns, fields: strings.Join(fields, ", ")}
+	t := &table{name: name, watched: s.Watched, columns: s.Columns, fields: strings.Join(fields, ", ")}
 	q := quote(string(name))
 	t.get = "SELECT " + t.fields + " FROM " + q + " WHERE key = ?"
 	t.insert = "INSERT INTO " + q + " (" + t.fields + ") VALUES (" + strings.Join(marks, ", ") + ")"

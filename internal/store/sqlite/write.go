@@ -59,7 +59,7 @@ func (t *tx) write(table *table, r store.Record) (int64, error) {
 	return t.s.affect(context.Background(), table.put, args...)
 }
 
-// Delete removes the record and remembers that it did.
+// Delete removes the record and remembers for those who watch that it did.
 func (t *tx) Delete(name store.Table, key string) error {
 	op := "delete " + string(name) + " " + clip(key)
 	if err := t.ready(op); err != nil {
@@ -79,7 +79,9 @@ func (t *tx) Delete(name store.Table, key string) error {
 	if n == 0 {
 		return heal.Errorf(heal.NotFound, op, "there is none")
 	}
-	err = t.s.exec(context.Background(), "INSERT INTO store_tombstone (revision, tbl, key) VALUES (?, ?, ?)", int64(t.revision+1), string(name), key)
+	if table.watched {
+		err = t.s.exec(context.Background(), "INSERT INTO store_tombstone (revision, tbl, key) VALUES (?, ?, ?)", int64(t.revision+1), string(name), key)
+	}
 	if err != nil {
 		return heal.Wrap(op, t.fail(err))
 	}

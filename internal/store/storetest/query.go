@@ -210,6 +210,8 @@ func testRefusedQueries(_ *testing.T, s *suite) {
 	s.view(func(v store.Reader) error {
 		_, err := v.Changes("nonsense", 0, 0)
 		s.kind(err, heal.Invalid, "changes of an unknown table")
+		_, err = v.Changes(store.Steps, 0, 0)
+		s.kind(err, heal.Invalid, "changes of a table that is not watched")
 		_, err = v.Changes(store.Incidents, -1, 0)
 		s.kind(err, heal.Invalid, "changes after a negative revision")
 		_, err = v.Changes(store.Incidents, 0, -1)

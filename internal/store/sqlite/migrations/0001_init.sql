@@ -1,6 +1,7 @@
 -- Schema 1. Every table of the store's schema: its key, the revision of its
 -- newest put, the columns that can be asked for, and the body. Every index that
 -- is not unique ends in the key, so that a page ordered by it needs no sort.
+-- Watched tables have an index of revisions.
 
 CREATE TABLE schema_version (
   version INTEGER NOT NULL PRIMARY KEY,
@@ -14,7 +15,7 @@ CREATE TABLE store_state (
 ) STRICT;
 INSERT INTO store_state (one, revision) VALUES (1, 0);
 
--- Deletions that a watch can still be told of.
+-- Deletions in watched tables that a watch can still be told of.
 CREATE TABLE store_tombstone (
   revision INTEGER NOT NULL PRIMARY KEY,
   tbl TEXT NOT NULL,
@@ -37,7 +38,6 @@ CREATE TABLE "action" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "action_revision" ON "action" (revision);
 CREATE INDEX "action_target_at" ON "action" ("target", "at", "key");
 CREATE INDEX "action_incident_at" ON "action" ("incident", "at", "key");
 CREATE INDEX "action_at" ON "action" ("at", "key");
@@ -69,7 +69,6 @@ CREATE TABLE "alert_event" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "alert_event_revision" ON "alert_event" (revision);
 CREATE INDEX "alert_event_alert_at" ON "alert_event" ("alert", "at", "key");
 CREATE INDEX "alert_event_at" ON "alert_event" ("at", "key");
 
@@ -90,7 +89,6 @@ CREATE TABLE "delivery" (
   "received" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "delivery_revision" ON "delivery" (revision);
 CREATE INDEX "delivery_received" ON "delivery" ("received", "key");
 
 CREATE TABLE "fault" (
@@ -100,7 +98,6 @@ CREATE TABLE "fault" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "fault_revision" ON "fault" (revision);
 CREATE INDEX "fault_at" ON "fault" ("at", "key");
 
 CREATE TABLE "incident" (
@@ -129,7 +126,6 @@ CREATE TABLE "journal" (
   "seq" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "journal_revision" ON "journal" (revision);
 CREATE INDEX "journal_run_seq" ON "journal" ("run", "seq", "key");
 
 CREATE TABLE "knowledge" (
@@ -138,7 +134,6 @@ CREATE TABLE "knowledge" (
   "pattern" TEXT,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "knowledge_revision" ON "knowledge" (revision);
 CREATE INDEX "knowledge_pattern" ON "knowledge" ("pattern", "key");
 
 CREATE TABLE "lease" (
@@ -149,7 +144,6 @@ CREATE TABLE "lease" (
   "until" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "lease_revision" ON "lease" (revision);
 CREATE INDEX "lease_owner" ON "lease" ("owner", "key");
 
 CREATE TABLE "outcome" (
@@ -160,7 +154,6 @@ CREATE TABLE "outcome" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "outcome_revision" ON "outcome" (revision);
 CREATE INDEX "outcome_pattern_playbook" ON "outcome" ("pattern", "playbook", "key");
 CREATE INDEX "outcome_at" ON "outcome" ("at", "key");
 
@@ -171,7 +164,6 @@ CREATE TABLE "playbook" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "playbook_revision" ON "playbook" (revision);
 CREATE INDEX "playbook_name_at" ON "playbook" ("name", "at", "key");
 
 CREATE TABLE "principal" (
@@ -179,7 +171,6 @@ CREATE TABLE "principal" (
   revision INTEGER NOT NULL,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "principal_revision" ON "principal" (revision);
 
 CREATE TABLE "refusal" (
   key TEXT NOT NULL PRIMARY KEY,
@@ -189,7 +180,6 @@ CREATE TABLE "refusal" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "refusal_revision" ON "refusal" (revision);
 CREATE INDEX "refusal_target_at" ON "refusal" ("target", "at", "key");
 CREATE INDEX "refusal_run" ON "refusal" ("run", "key");
 CREATE INDEX "refusal_at" ON "refusal" ("at", "key");
@@ -200,7 +190,6 @@ CREATE TABLE "request" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "request_revision" ON "request" (revision);
 CREATE INDEX "request_at" ON "request" ("at", "key");
 
 CREATE TABLE "run" (
@@ -238,7 +227,6 @@ CREATE TABLE "step" (
   "lease" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "step_revision" ON "step" (revision);
 CREATE INDEX "step_state_due" ON "step" ("state", "due", "key");
 CREATE INDEX "step_run" ON "step" ("run", "key");
 
@@ -265,4 +253,3 @@ CREATE TABLE "topology" (
   "seen" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX "topology_revision" ON "topology" (revision);
