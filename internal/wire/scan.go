@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"time"
+	"unicode/utf8"
 
 	"github.com/homeostat/homeostat/internal/heal"
 )
@@ -36,6 +37,7 @@ type spanFields struct {
 	kind                      Kind
 	status                    Status
 	attributes                int // where the first attribute begins, -1 if there is none
+	ordered                   int // up to here there are only ids, times, a name and a tracestate
 }
 
 // random is the randomness that the trace id carries: its last 56 bits.
@@ -61,7 +63,9 @@ type Scanner struct {
 	out     []byte // the request of what is kept
 	result  Result
 	decide  decider
-	observe bool
+	observe bool       // remember the spans in seen
+	strict  bool       // check what is dropped as deep as what is kept
+	bad     [][16]byte // traces of bad spans that Watch has seen
 
 	span    spanFields
 	service []byte     // of the resource being walked
@@ -98,7 +102,7 @@ func (d sampling) decide(s *Scanner) (Reason, bool) {
 // that whoever gets it can decode it; what is dropped is walked only as deep as
 // the decision needs.
 func (s *Scanner) Scan(request []byte, sampler *Sampler, out []byte) ([]byte, Result, error) {
-	s.observe = true
+	s.observe, s.strict = true, false
 	return s.walk(request, sampler, sampling{sampler}, out)
 }
 
@@ -159,12 +163,15 @@ func (s *Scanner) resourceSpans(b []byte, sampler *Sampler) error {
 			s.out = append(s.out, b[f.tag:f.end]...)
 		}
 	}
-	if s.result.Kept() == kept {
-		s.out = s.out[:m.begin]
-		return nil
+	if s.result.Kept() != kept {
+		s.close(m)
+		return check(b, msgResourceShell, 1)
 	}
-	s.close(m)
-	return check(b, msgResourceShell, 1)
+	s.out = s.out[:m.begin]
+	if s.strict {
+		return check(b, msgResourceShell, 1)
+	}
+	return nil
 }
 
 // errAncient says that a sender is older than scope spans.
@@ -174,16 +181,21 @@ func (s *Scanner) scopeSpans(b []byte) error {
 	m := s.open(2<<3|typeLen, len(b))
 	kept := s.result.Kept()
 	for at := 0; at < len(b); {
-		f, err := next(b, at)
-		if err != nil {
-			return err
+		from := at
+		span, end := medium(b, at, 2<<3|typeLen)
+		if span == nil {
+			f, err := next(b, at)
+			if err != nil {
+				return err
+			}
+			if f.number != 2 || f.wire != typeLen {
+				s.out = append(s.out, b[f.tag:f.end]...)
+				at = f.end
+				continue
+			}
+			span, end = b[f.begin:f.end], f.end
 		}
-		at = f.end
-		if f.number != 2 || f.wire != typeLen {
-			s.out = append(s.out, b[f.tag:f.end]...)
-			continue
-		}
-		span := b[f.begin:f.end]
+		at = end
 		if err := s.span.read(span); err != nil {
 			return err
 		}
@@ -195,24 +207,29 @@ func (s *Scanner) scopeSpans(b []byte) error {
 		why, rewrite := s.decide.decide(s)
 		s.result.Spans++
 		s.result.Reasons[why]++
+		if why != ReasonDropped || s.strict {
+			if err := s.span.check(span); err != nil {
+				return err
+			}
+		}
 		if why == ReasonDropped {
 			continue
-		}
-		if err := check(span, msgSpan, 1); err != nil {
-			return err
 		}
 		if rewrite {
 			s.keepRewritten(span)
 		} else {
-			s.out = append(s.out, b[f.tag:f.end]...)
+			s.out = append(s.out, b[from:end]...)
 		}
 	}
-	if s.result.Kept() == kept {
-		s.out = s.out[:m.begin]
-		return nil
+	if s.result.Kept() != kept {
+		s.close(m)
+		return check(b, msgScopeShell, 1)
 	}
-	s.close(m)
-	return check(b, msgScopeShell, 1)
+	s.out = s.out[:m.begin]
+	if s.strict {
+		return check(b, msgScopeShell, 1)
+	}
+	return nil
 }
 
 // keepRewritten appends the span with its threshold told: a later tracestate
@@ -345,16 +362,24 @@ func (f *spanFields) readOrdered(b []byte) (at int) {
 	}
 	f.start, f.end = binary.LittleEndian.Uint64(b[at+1:]), binary.LittleEndian.Uint64(b[at+10:])
 	at += 18
-	first := at
+	f.ordered = at
 	for at+1 < len(b) && b[at] == tagAttribute {
 		n := int(b[at+1])
 		if n >= 0x80 || n > len(b)-at-2 {
 			break
 		}
-		f.attributes = first
+		f.attributes = f.ordered
 		at += 2 + n
 	}
 	return at
+}
+
+// check reports what would keep a decoder from reading the span.
+func (f *spanFields) check(b []byte) error {
+	if f.ordered > 0 && (!utf8.Valid(f.name) || !utf8.Valid(f.traceState)) {
+		return errText
+	}
+	return check(b[f.ordered:], msgSpan, 1)
 }
 
 // short reads a field of less than 128 bytes, nil if none stands at b[at:].
@@ -367,6 +392,19 @@ func short(b []byte, at int, tag byte) (value []byte, end int) {
 		return nil, at
 	}
 	return b[at+2 : end], end
+}
+
+// medium reads a field of 128 to 16383 bytes, as nearly every span is; nil if
+// none stands at b[at:].
+func medium(b []byte, at int, tag byte) (value []byte, end int) {
+	if at+2 >= len(b) || b[at] != tag || b[at+1] < 0x80 || b[at+2] >= 0x80 {
+		return nil, at
+	}
+	end = at + 3 + int(b[at+1]&0x7f) + int(b[at+2])<<7
+	if end > len(b) || end == at+3 {
+		return nil, at
+	}
+	return b[at+3 : end], end
 }
 
 func kindOf(value uint64) Kind {
