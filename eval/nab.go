@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/homeostat/homeostat/internal/detect"
 )
 
 // nabFile is one series of the Numenta Anomaly Benchmark.
@@ -118,7 +120,10 @@ func readCSV(r io.Reader) ([][]string, error) {
 	return rows, err
 }
 
-func runNAB(_ context.Context, dir string) (result, error) {
+// nabBest are the best published final scores, a profile each.
+var nabBest = []float64{74.9, 67.0, 80.4}
+
+func runNAB(ctx context.Context, dir string) (result, error) {
 	dir, err := folder(dir, "nab")
 	if err != nil {
 		return result{}, err
@@ -127,7 +132,36 @@ func runNAB(_ context.Context, dir string) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	all := make([]nabSeries, len(files))
+	windows := 0
+	for i, f := range files {
+		if err := ctx.Err(); err != nil {
+			return result{}, err
+		}
+		all[i] = nabSeries{nabDetect(f), f.windows}
+		windows += len(f.windows)
+	}
 	var r result
-	r.add("series", float64(len(files)), 0, "")
+	for i, p := range nabProfiles {
+		threshold, sum := nabSearch(all, p)
+		r.add(p.name, nabFinal(sum, windows, p), nabBest[i], fmt.Sprintf("at %.3f, the best over the labels", threshold))
+	}
+	for _, p := range nabProfiles {
+		r.add(p.name+", fixed", nabAt(all, p, nabFixed), 0, fmt.Sprintf("at %.1f, the product's own", nabFixed))
+	}
 	return r, nil
+}
+
+// nabFixed is the threshold the product uses: what detect.Verdict calls an
+// alarm.
+const nabFixed = 0.5
+
+// nabDetect gives each row of a series the score of the product's detector.
+func nabDetect(f nabFile) []float64 {
+	var s detect.Series
+	scores := make([]float64, len(f.values))
+	for i, v := range f.values {
+		scores[i] = s.Observe(f.at[i], v).Score
+	}
+	return scores
 }

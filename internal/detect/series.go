@@ -1,0 +1,176 @@
+package detect
+
+import (
+	"math"
+	"time"
+)
+
+// member is one judge in Series.
+type member uint8
+
+const (
+	memberDay member = iota
+	memberWeek
+	memberLevel
+	memberValue
+	memberMove
+	members
+)
+
+var memberMethods = [members]Method{MethodEnvelope, MethodWeek, MethodLevel, MethodValue, MethodMove}
+
+var (
+	dayShape  = envelopeShape{bins: 24, around: 2, memory: 180}
+	weekShape = envelopeShape{bins: 12, around: 0, memory: 8}
+)
+
+// deadBand is how far, in units of spread, a point must be out of what was seen
+// before it counts at all: what is new but makes no difference is no news.
+const deadBand = 0.25
+
+// hold is for how many points an event that was told is not told again, unless
+// it grows.
+const hold = 100
+
+// DefaultSurprise is the surprise at which a point is an alarm: once in a
+// thousand points.
+var DefaultSurprise = math.Log(1000)
+
+// Verdict is what a series says of a point.
+type Verdict struct {
+	// Surprise is the natural logarithm of once in how many points, summed over
+	// the members as the sides of a right angle are.
+	Surprise float64
+	// Score is Surprise put between 0 and 1, 0.5 at DefaultSurprise; 0 for a
+	// point that says nothing new: the event was told before and is not greater
+	// now.
+	Score float64
+	// Loudest is the member that was most surprised; empty if none was.
+	Loudest Method
+	Flaw    Flaw
+}
+
+// Alarm reports whether a person or the loop should be told.
+func (v Verdict) Alarm() bool { return v.Score >= 0.5 }
+
+// Series judges one series without any setting of its own. Five members look at
+// a point, each against its own memory of the series: is it outside the range of
+// this time of day, of the last week at this time of day, is the level of the
+// last 96 points, the value, the move something the series never had? Each
+// member's answer is weighed by how often it answered so before (see tail), so
+// a member that the series keeps surprising loses its voice.
+//
+// A series may be multiplied and shifted: the verdicts stay. It holds no
+// pointers and is of fixed size.
+type Series struct {
+	gate   Gate
+	origin float64 // first value
+	unit   float64 // size of the first move; 0 until there is one
+	first  int64   // unix seconds of the first point
+	last   float64 // last value, as it came
+	centre average // in units from the origin, as all below
+	spread average // of how far values are from centre
+	day    envelope
+	week   envelope
+	level  level
+	value  valueBook
+	move   moveBook
+	tails  [members]tail
+	told   struct {
+		surprise float64
+		at       uint32 // in points; 0: never
+	}
+	voice [members]float32 // what each member said of the last point
+	bin   uint8            // of dayShape, of the last point
+}
+
+// farthest bounds a value in units from the origin, so that it fits a float32
+// with room for sums.
+const farthest = 1e30
+
+// Observe takes the next point.
+func (s *Series) Observe(at time.Time, v float64) Verdict {
+	steps, flaw := s.gate.Admit(at, v)
+	if flaw != Flawless {
+		return Verdict{Flaw: flaw}
+	}
+	if s.gate.points == 1 {
+		s.origin, s.first = v, at.Unix()
+	}
+	s.last = v
+	x := s.scaled(v)
+	if steps > levelWindow {
+		s.level.forget()
+		s.move.forget()
+	}
+	now := s.gate.points
+	if now > 1 {
+		s.spread.add(abs(x-s.centre.mean), longMemory)
+	}
+	s.centre.add(x, longMemory)
+	spread := s.spread.mean
+
+	day := float64(at.Unix()-s.first) / 86400
+	s.bin = uint8(dayShape.bin(at))
+	raw := [members]float64{
+		memberDay:   s.matters(s.day.observe(dayShape, int(s.bin), day, x)),
+		memberWeek:  s.matters(s.week.observe(weekShape, weekShape.bin(at), day, x)),
+		memberLevel: s.level.observe(x),
+		memberValue: max(0, s.value.observe(now, spread, x)-deadBand),
+		memberMove:  max(0, s.move.observe(now, spread, x)-deadBand),
+	}
+	return s.weigh(now, &raw)
+}
+
+// weigh turns what the members saw into a verdict.
+func (s *Series) weigh(now uint32, raw *[members]float64) Verdict {
+	var out Verdict
+	sum, loudest := 0.0, float32(0)
+	for m := range members {
+		r := s.tails[m].rarity(raw[m])
+		s.voice[m] = float32(r)
+		sum += r * r
+		if s.voice[m] > loudest {
+			loudest, out.Loudest = s.voice[m], memberMethods[m]
+		}
+	}
+	out.Surprise = math.Sqrt(sum)
+	if out.Surprise == 0 || s.told.at > 0 && now-s.told.at <= hold && out.Surprise <= s.told.surprise {
+		return out
+	}
+	s.told.at, s.told.surprise = now, out.Surprise
+	out.Score = out.Surprise / (out.Surprise + DefaultSurprise)
+	return out
+}
+
+// Points is how many points were judged.
+func (s *Series) Points() int { return s.gate.Points() }
+
+// Refused is how many points could not be judged, for one reason.
+func (s *Series) Refused(f Flaw) int { return s.gate.Refused(f) }
+
+// scaled puts a value in units from the origin.
+func (s *Series) scaled(v float64) float64 {
+	off := v - s.origin
+	if math.IsInf(off, 0) {
+		off = math.Copysign(math.MaxFloat64, off)
+	}
+	if s.unit == 0 && off != 0 {
+		s.unit = abs(off)
+	}
+	if s.unit == 0 {
+		return 0
+	}
+	return min(max(off/s.unit, -farthest), farthest)
+}
+
+// matters is a distance in units of spread as far as it goes beyond the dead
+// band.
+func (s *Series) matters(off float64) float64 {
+	if off == 0 || s.spread.mean <= 0 {
+		return 0
+	}
+	return max(0, units(off, s.spread.mean)-deadBand)
+}
+
+func abs(x float64) float64 { return math.Abs(x) }
