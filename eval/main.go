@@ -37,6 +37,7 @@ var sets = []set{
 	{"nab", runNAB},
 	{"smd8", runSMD8},
 	{"petshop", runPetShop},
+	{"nezha-trainticket", runNezha},
 }
 
 // defaultData is where the data lies beside a checkout.

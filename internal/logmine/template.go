@@ -1,9 +1,7 @@
 package logmine
 
 import (
-	"slices"
 	"strings"
-	"unicode"
 )
 
 // MinerOptions bound a Miner.
@@ -15,21 +13,34 @@ type MinerOptions struct {
 
 // Miner finds the templates behind texts: words that stay and places, written
 // <*>, that vary. It follows Drain (He, Zhu, Zheng, Lyu: Drain: An Online Log
-// Parsing Approach with Fixed Depth Tree, ICWS 2017): texts are led by their
-// number of words and their first word to a group of templates, and join the
-// most similar one. It is not safe for concurrent use.
+// Parsing Approach with Fixed Depth Tree, ICWS 2017): texts are led by what
+// rarely varies to a group of templates, and join the most similar one. What
+// leads them is their number of words and their first word that does not vary,
+// and beyond Drain the level they were written with and the place in the code
+// that wrote them, where they name those; then their number of words may vary.
+// It is not safe for concurrent use.
 type Miner struct {
 	opts      MinerOptions
-	templates [][]string
-	groups    map[group][]int // numbers of templates
+	templates []template
+	groups    map[string][]int // numbers of templates
+	places    map[string]int   // how many lines of a source are known
+	known     map[string]bool  // places
+	tokens    []token          // of the text at hand, kept for the next
+	bytes     []byte           // behind them
+	key       []byte
 }
 
-type group struct {
-	length int
-	first  string
+type template struct {
+	words  []string
+	steady int  // words that do not vary
+	open   bool // texts go on differently, and by more or fewer words
 }
 
 const wildcard = "<*>"
+
+// maxLines is how many places one source may name before what looks like a
+// line is taken for a value.
+const maxLines = 256
 
 // NewMiner makes an empty Miner.
 func NewMiner(opts MinerOptions) *Miner {
@@ -42,92 +53,116 @@ func NewMiner(opts MinerOptions) *Miner {
 	if opts.Similarity <= 0 {
 		opts.Similarity = 0.5
 	}
-	return &Miner{opts: opts, groups: make(map[group][]int)}
+	return &Miner{opts: opts, groups: map[string][]int{}, places: map[string]int{}, known: map[string]bool{}}
 }
 
 // Add gives the number of the text's template, a new one if none is similar;
 // false if the text is empty or there is no room for another.
 func (m *Miner) Add(text string) (int, bool) {
-	tokens := strings.Fields(text)
-	if len(tokens) == 0 {
+	m.tokenise(text)
+	if len(m.tokens) == 0 {
 		return 0, false
 	}
-	tokens = tokens[:min(len(tokens), m.opts.MaxTokens)]
-	for i, t := range tokens {
-		tokens[i] = mask(t)
-	}
-	key := group{len(tokens), tokens[0]}
-	best, score := -1, 0.0
-	for _, n := range m.groups[key] {
-		if s := similarity(m.templates[n], tokens); s > score {
+	located := m.lead()
+	best, score := -1, -1.0
+	for _, n := range m.groups[string(m.key)] {
+		if s := m.templates[n].similarity(m.tokens); s > score {
 			best, score = n, s
 		}
 	}
 	if best >= 0 && score >= m.opts.Similarity {
-		generalise(m.templates[best], tokens)
+		m.templates[best].join(m.tokens)
 		return best, true
 	}
 	if len(m.templates) >= m.opts.MaxTemplates {
 		return 0, false
 	}
-	m.templates = append(m.templates, tokens)
+	var t template
+	for _, tok := range m.tokens {
+		t.words = append(t.words, string(tok.text))
+		if tok.steady {
+			t.steady++
+		}
+	}
+	m.templates = append(m.templates, t)
 	n := len(m.templates) - 1
+	key := string(m.key)
 	m.groups[key] = append(m.groups[key], n)
+	if located != "" && !m.known[located] && len(m.known) < 16*m.opts.MaxTemplates {
+		m.known[located] = true
+		m.places[source(located)]++
+	}
 	return n, true
 }
 
 // Text is the template as it is now. It may have become more general since.
-func (m *Miner) Text(n int) string { return strings.Join(m.templates[n], " ") }
+func (m *Miner) Text(n int) string {
+	t := m.templates[n]
+	if t.open {
+		return strings.Join(t.words, " ") + " " + wildcard
+	}
+	return strings.Join(t.words, " ")
+}
 
-// similarity is the part of places that are equal. Places that vary in both
-// count as equal, those that vary in one do not.
-func similarity(template, tokens []string) float64 {
-	same := 0
-	for i, t := range template {
-		if t == tokens[i] {
+// leading is how many words may stand before the level and the place.
+const leading = 12
+
+// lead sets the key of the group the tokens belong to, and gives the place in
+// the code they name, "" if none.
+func (m *Miner) lead() string {
+	m.key = m.key[:0]
+	level, first := "", -1
+	for i, t := range m.tokens[:min(len(m.tokens), leading)] {
+		if level == "" {
+			level = levelOf(t.raw)
+		}
+		if place := placeOf(t.raw); place != "" && (m.known[place] || m.places[source(place)] < maxLines) {
+			m.tokens[i].text, m.tokens[i].steady = []byte(t.raw), true
+			m.key = append(append(append(m.key, level...), '\n'), place...)
+			return place
+		}
+		if first < 0 && t.steady && levelOf(t.raw) == "" {
+			first = i
+		}
+	}
+	m.key = append(m.key, level...)
+	m.key = append(m.key, ' ', byte(len(m.tokens)), byte(len(m.tokens)>>8), ' ')
+	if first >= 0 {
+		m.key = append(m.key, byte(first))
+		m.key = append(m.key, m.tokens[first].text...)
+	}
+	return ""
+}
+
+// similarity is the part of the steady words that are equal.
+func (t *template) similarity(tokens []token) float64 {
+	n := min(len(t.words), len(tokens))
+	same, steady, expected := 0, 0, 0
+	for i := range n {
+		if t.words[i] != wildcard {
+			expected++
+		}
+		if !tokens[i].steady {
+			continue
+		}
+		steady++
+		if t.words[i] == string(tokens[i].text) {
 			same++
 		}
 	}
-	return float64(same) / float64(len(template))
+	if whole := max(steady, expected); whole > 0 {
+		return float64(same) / float64(whole)
+	}
+	return 1 // nothing but values in both
 }
 
-func generalise(template, tokens []string) {
-	for i, t := range template {
-		if t != tokens[i] {
-			template[i] = wildcard
+func (t *template) join(tokens []token) {
+	if n := min(len(t.words), len(tokens)); n < len(t.words) || n < len(tokens) {
+		t.words, t.open = t.words[:n], true
+	}
+	for i, w := range t.words {
+		if w != wildcard && w != string(tokens[i].text) {
+			t.words[i] = wildcard
 		}
 	}
-}
-
-// mask replaces the part of a token that is a number or an identifier, and
-// leaves the brackets, quotes and name before = around it.
-func mask(token string) string {
-	start, end := 0, len(token)
-	if i := strings.IndexByte(token, '='); i >= 0 {
-		start = i + 1
-	}
-	const marks = `"'()[]{}<>,;:.!?`
-	for start < end && strings.IndexByte(marks, token[start]) >= 0 {
-		start++
-	}
-	for start < end && strings.IndexByte(marks, token[end-1]) >= 0 {
-		end--
-	}
-	if start < end && varies(token[start:end]) {
-		return token[:start] + wildcard + token[end:]
-	}
-	return token
-}
-
-// varies reports whether a word is more likely a value than a word of the
-// program: anything with a digit in it, except short names such as utf8, s3
-// or http2, which have one digit at their end.
-func varies(word string) bool {
-	first := strings.IndexFunc(word, unicode.IsDigit)
-	if first < 0 {
-		return false
-	}
-	shortName := first == len(word)-1 && first > 0 && len(word) <= 6 &&
-		!slices.ContainsFunc([]rune(word[:first]), func(r rune) bool { return !unicode.IsLetter(r) })
-	return !shortName
 }

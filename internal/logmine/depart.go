@@ -1,0 +1,391 @@
+package logmine
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// Work is what was recorded of requests: spans, and logs that name the trace
+// and span they were written in.
+type Work struct {
+	Spans []heal.Span
+	Logs  []heal.LogRecord
+}
+
+// Departure is a step that requests take much more often than at normal times:
+// the service writes, calls or ends with something else than it usually does
+// after what came before.
+type Departure struct {
+	Service  string
+	Traces   int     // that took the step
+	Expected float64 // how many of as many would at normal times
+	Score    float64 // how far beyond chance the difference is, in standard deviations
+	Follows  string  // service below, whose own departure goes with this one; "" if none
+	Example  string  // trace
+	After    string  // what came before; "" at the beginning
+	Usually  string  // what mostly follows; "" if nothing does
+	Instead  string  // what followed; "" if nothing did
+}
+
+// Departures compares requests with those of a normal time and gives for each
+// service in which steps stand out the clearest of them, the clearest service
+// first. A service that waits for another one that left its ways leaves its own
+// too: its step follows the other's if most requests that took it took the
+// other's below it, and that one stands out as well.
+func Departures(now, normal Work) []Departure {
+	r := newReader()
+	before, since := tallied(r.units(normal)), tallied(r.units(now))
+	scored := map[step]float64{}
+	for st, traces := range since.steps {
+		z := standsOut(len(traces), since.places[st.from], len(before.steps[st]), before.places[st.from])
+		if st.to != end && before.events[place{st.from.group, st.to}] > 0 {
+			z *= reordered
+		}
+		if z >= standing {
+			scored[st] = z
+		}
+	}
+	ways := map[string]*Departure{}
+	traces := map[string]map[*traced]bool{}
+	for _, st := range slices.SortedFunc(maps.Keys(scored), step.compare) {
+		d := Departure{
+			Service: since.service[st], Score: scored[st], Example: since.steps[st][0].id,
+			After: r.text(st.from.event), Instead: r.text(st.to), Usually: r.text(before.mostly(st.from)),
+			Follows: since.followed(st, scored),
+		}
+		e := expected(since.places[st.from], len(before.steps[st]), before.places[st.from])
+		best := ways[d.Service]
+		switch {
+		case best == nil || d.clearer(*best) && (d.Follows == "") != (best.Follows == ""):
+			best, traces[d.Service] = &d, map[*traced]bool{}
+			ways[d.Service] = best
+		case (d.Follows == "") != (best.Follows == ""):
+			continue // what follows from others does not count beside what does not
+		case d.clearer(*best):
+			d.Expected = best.Expected
+			*best = d
+		}
+		best.Expected += e
+		for _, tk := range since.steps[st] {
+			traces[d.Service][tk.traced] = true
+		}
+	}
+	list := make([]Departure, 0, len(ways))
+	for service, d := range ways {
+		d.Traces = len(traces[service])
+		list = append(list, *d)
+	}
+	slices.SortFunc(list, func(a, b Departure) int {
+		switch {
+		case a.clearer(b):
+			return -1
+		case b.clearer(a):
+			return 1
+		}
+		return cmp.Compare(a.Service, b.Service)
+	})
+	return list
+}
+
+// clearer reports whether d tells more than another departure does.
+func (d Departure) clearer(than Departure) bool {
+	if (d.Follows == "") != (than.Follows == "") {
+		return d.Follows == ""
+	}
+	return d.Score > than.Score
+}
+
+const (
+	// standing is the score below which a step does not stand out.
+	standing = 2.0
+	// familiar is how many requests must have left a place at normal times for
+	// what they did next to be known.
+	familiar = 3
+	// reordered is what a step counts for that leads to something the service
+	// does at normal times too, elsewhere on the same way.
+	reordered = 0.5
+)
+
+// expected is how many of n requests would take a step that k of m took at
+// normal times.
+func expected(n, k, m int) float64 { return float64(n) * (float64(k) + 0.5) / (float64(m) + 1) }
+
+// standsOut is how far beyond chance it is that taken of n requests took a step
+// that k of m took at normal times, as standard deviations of a normal
+// distribution would have it; 0 if the place is not familiar. Few normal
+// requests leave much room for chance: what k of m says of n others is a
+// beta-binomial distribution, here with Jeffreys' prior.
+func standsOut(taken, n, k, m int) float64 {
+	if m < familiar || float64(taken) <= expected(n, k, m) {
+		return 0
+	}
+	a, b := float64(k)+0.5, float64(m-k)+0.5
+	at := logChoose(n, taken) + logBeta(a+float64(taken), b+float64(n-taken)) - logBeta(a, b)
+	tail, term := 1.0, 1.0
+	for i := taken; i < n; i++ { // each next is a smaller part of the one before
+		j, rest := float64(i), float64(n-i)
+		term *= rest / (j + 1) * (a + j) / (b + rest - 1)
+		if tail += term; term < 1e-6*tail {
+			break
+		}
+	}
+	return math.Sqrt(max(0, -2*(at+math.Log(tail))))
+}
+
+func logBeta(a, b float64) float64 {
+	x, _ := math.Lgamma(a)
+	y, _ := math.Lgamma(b)
+	z, _ := math.Lgamma(a + b)
+	return x + y - z
+}
+
+func logChoose(n, k int) float64 {
+	return -logBeta(float64(k)+1, float64(n-k)+1) - math.Log(float64(n)+1)
+}
+
+// mostly is what follows a place most often.
+func (t tally) mostly(from place) string {
+	best, most := end, 0
+	for st, traces := range t.steps {
+		if n := len(traces); st.from == from && (n > most || n == most && st.to < best) {
+			best, most = st.to, n
+		}
+	}
+	return best
+}
+
+// tally counts traces by the steps they took.
+type tally struct {
+	steps   map[step][]taking
+	places  map[place]int // traces that came by
+	events  map[place]int // traces that have the event, last ones included
+	service map[step]string
+}
+
+// taking is a trace's first taking of a step.
+type taking struct {
+	*traced
+	by *unit
+}
+
+func tallied(list []*traced) tally {
+	t := tally{map[step][]taking{}, map[place]int{}, map[place]int{}, map[step]string{}}
+	for _, tr := range list {
+		tr.took = map[step]*unit{}
+		came := map[place]bool{}
+		for _, u := range tr.units {
+			for _, track := range u.tracks {
+				for _, st := range track.steps() {
+					came[st.from] = true
+					t.events[place{st.from.group, st.to}]++
+					if u.parent == nil && strings.HasPrefix(st.to, "call ") {
+						continue // what is asked for from outside depends on who asks
+					}
+					if tr.took[st] == nil {
+						tr.took[st] = u
+						t.steps[st] = append(t.steps[st], taking{tr, u})
+						t.service[st] = u.service
+					}
+				}
+			}
+		}
+		for p := range came {
+			t.places[p]++
+		}
+	}
+	return t
+}
+
+// followed gives the service below whose step explains st, "" if none does.
+func (t tally) followed(st step, scored map[step]float64) string {
+	const most, comparable = 0.5, 0.5
+	with := map[step]int{}
+	for _, tk := range t.steps[st] {
+		for other, by := range tk.took {
+			if scored[other] >= comparable*scored[st] && by.service != tk.by.service && by.below(tk.by) {
+				with[other]++
+			}
+		}
+	}
+	service, score := "", 0.0
+	for _, other := range slices.SortedFunc(maps.Keys(with), step.compare) {
+		if float64(with[other]) >= most*float64(len(t.steps[st])) && scored[other] > score {
+			service, score = t.service[other], scored[other]
+		}
+	}
+	return service
+}
+
+// below reports whether a unit was called for by another, over any number of
+// calls.
+func (u *unit) below(other *unit) bool {
+	p := u.parent
+	for range maxDepth {
+		if p == nil || p == other {
+			return p != nil
+		}
+		p = p.parent
+	}
+	return false
+}
+
+// unit is the work on one request within one service. What it wrote and what it
+// called are two tracks: their times come from two clocks and cannot be put in
+// one order.
+type unit struct {
+	service string
+	group   string
+	parent  *unit // the unit that called for it; nil: none is known
+	began   time.Time
+	tracks  [2]sequence
+}
+
+const (
+	wrote = iota
+	called
+)
+
+type event struct {
+	at    time.Time
+	track int
+	name  string
+}
+
+// traced are the units of one trace.
+type traced struct {
+	id    string
+	units []*unit
+	took  map[step]*unit
+}
+
+// maxDepth bounds how deep calls are followed.
+const maxDepth = 64
+
+// reader turns spans and logs into units.
+type reader struct {
+	miner *Miner
+}
+
+func newReader() *reader { return &reader{miner: NewMiner(MinerOptions{})} }
+
+type spanID struct{ trace, span string }
+
+// units gives the traces, sorted by their ids.
+func (r *reader) units(w Work) []*traced {
+	spans := make(map[spanID]*heal.Span, len(w.Spans))
+	for i := range w.Spans {
+		s := &w.Spans[i]
+		spans[spanID{s.TraceID, s.SpanID}] = s
+	}
+	entry := func(s *heal.Span) *heal.Span {
+		for range maxDepth {
+			p := spans[spanID{s.TraceID, s.ParentID}]
+			if p == nil || p == s || p.Service != s.Service {
+				return s
+			}
+			s = p
+		}
+		return s
+	}
+	calling := map[*heal.Span]bool{} // spans that stand for a call that is known by the other side
+	for i := range w.Spans {
+		s := &w.Spans[i]
+		if p := spans[spanID{s.TraceID, s.ParentID}]; p != nil && p.Service != s.Service {
+			calling[p] = true
+		}
+	}
+	events := map[*heal.Span][]event{}
+	for i := range w.Spans {
+		s := spans[spanID{w.Spans[i].TraceID, w.Spans[i].SpanID}]
+		if s != &w.Spans[i] {
+			continue // an id that is repeated
+		}
+		e := entry(s)
+		name := "op " + s.Operation
+		if s.Error {
+			name = "failed " + s.Operation
+		}
+		if s != e && !calling[s] {
+			events[e] = append(events[e], event{s.Start, called, name})
+		}
+		if s != e {
+			continue
+		}
+		events[e] = append(events[e], event{track: -1})
+		if p := spans[spanID{s.TraceID, s.ParentID}]; p != nil && p != s {
+			caller := entry(p)
+			events[caller] = append(events[caller], event{s.Start, called, "call " + s.Service + " " + s.Operation})
+		}
+	}
+	for _, l := range byTime(w.Logs) {
+		s := spans[spanID{l.TraceID, l.SpanID}]
+		if s == nil || l.SpanID == "" {
+			continue
+		}
+		if n, ok := r.miner.Add(read(l).message); ok {
+			events[entry(s)] = append(events[entry(s)], event{l.Time, wrote, "log " + strconv.Itoa(n)})
+		}
+	}
+	made := map[*heal.Span]*unit{}
+	byTrace := map[string]*traced{}
+	for e, list := range events {
+		slices.SortStableFunc(list, func(a, b event) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.name, b.name)) })
+		u := &unit{service: e.Service, group: e.Service + " " + e.Operation, began: e.Start}
+		for i := range u.tracks {
+			tr := &u.tracks[i]
+			tr.group = strconv.Itoa(i) + " " + u.group
+			for _, ev := range list {
+				if ev.track == i {
+					tr.events = append(tr.events, ev.name)
+				}
+			}
+		}
+		made[e] = u
+		t := byTrace[e.TraceID]
+		if t == nil {
+			t = &traced{id: e.TraceID}
+			byTrace[e.TraceID] = t
+		}
+		t.units = append(t.units, u)
+	}
+	for e, u := range made {
+		if p := spans[spanID{e.TraceID, e.ParentID}]; p != nil && entry(p) != e {
+			u.parent = made[entry(p)]
+		}
+	}
+	var list []*traced
+	for _, id := range slices.Sorted(maps.Keys(byTrace)) {
+		t := byTrace[id]
+		slices.SortFunc(t.units, func(a, b *unit) int { return cmp.Or(a.began.Compare(b.began), cmp.Compare(a.group, b.group)) })
+		list = append(list, t)
+	}
+	return list
+}
+
+// text is an event as people read it.
+func (r *reader) text(event string) string {
+	switch event {
+	case begin, end:
+		return ""
+	}
+	if n, ok := cutNumber(event); ok {
+		return r.miner.Text(n)
+	}
+	return event
+}
+
+func cutNumber(event string) (int, bool) {
+	const log = "log "
+	if len(event) <= len(log) || event[:len(log)] != log {
+		return 0, false
+	}
+	n, err := strconv.Atoi(event[len(log):])
+	return n, err == nil
+}
