@@ -51,9 +51,10 @@ var imports = map[string][]string{
 	"notify":        {"heal"},
 
 	// What is remembered, and who may.
-	"store": {"heal"},
-	"auth":  {"heal", "store"},
-	"audit": {"heal", "store"},
+	"store":          {"heal"},
+	"store/postgres": {"store/query", "store/turn"}, // what all engines do alike
+	"auth":           {"heal", "store"},
+	"audit":          {"heal", "store"},
 
 	// The loop and the door.
 	"loop": {
@@ -125,6 +126,7 @@ var owners = map[string][]string{
 	"github.com/danielgtaylor/huma/v2":           {"internal/api"},
 	"github.com/goccy/go-yaml":                   {"internal/cli"},
 	"github.com/google/cel-go":                   {"internal/expr"},
+	"github.com/jackc/pgx/v5":                    {"internal/store/postgres"},
 	"github.com/klauspost/compress":              {"internal/otlp"},
 	"github.com/prometheus/client_golang":        {"internal/obs", "internal/series"}, // Prometheus parts take a registerer
 	"github.com/prometheus/common":               {"internal/series"},
