@@ -28,8 +28,11 @@ func (s *Server) overloaded() error {
 }
 
 // export checks, decodes and hands over one request and gives the response.
-func (s *Server) export(ctx context.Context, sig signal, enc format, body []byte) ([]byte, error) {
+func (s *Server) export(ctx context.Context, sig Signal, enc format, body []byte) ([]byte, error) {
 	s.stats[sig].bytes.Add(uint64(len(body)))
+	if s.raw != nil {
+		return s.exportRaw(ctx, sig, enc, body)
+	}
 	req, err := s.decode(sig, enc, body)
 	if err != nil {
 		return nil, err
@@ -38,6 +41,11 @@ func (s *Server) export(ctx context.Context, sig signal, enc format, body []byte
 	defer cancel()
 	count, err := s.handOver(ctx, sig, req)
 
+	return s.answer(sig, enc, count, err)
+}
+
+// answer counts what became of a request and gives the response.
+func (s *Server) answer(sig Signal, enc format, count int, err error) ([]byte, error) {
 	rejected, partial := errors.AsType[*Rejected](err)
 	if err != nil && !partial {
 		return nil, err
@@ -57,7 +65,12 @@ func (s *Server) export(ctx context.Context, sig signal, enc format, body []byte
 
 // decode bounds nesting and decoded size before it lets pdata decode: its
 // decoders recurse, and a few bytes can stand for a large structure.
-func (s *Server) decode(sig signal, enc format, body []byte) (req request, err error) {
+func (s *Server) decode(sig Signal, enc format, body []byte) (req request, err error) {
+	req, _, err = s.decodeInto(sig, enc, body)
+	return req, err
+}
+
+func (s *Server) decodeInto(sig Signal, enc format, body []byte) (req request, c codec, err error) {
 	op := "decode OTLP " + sig.String()
 	budget := budget{depth: s.opts.MaxDepth, bytes: 16 * s.opts.MaxRequestBytes}
 	if enc == jsonText {
@@ -66,14 +79,13 @@ func (s *Server) decode(sig signal, enc format, body []byte) (req request, err e
 		err = budget.checkProto(body, s.schemas[sig])
 	}
 	if err != nil {
-		return req, heal.Errorf(heal.Invalid, op, "%w", err)
+		return req, nil, heal.Errorf(heal.Invalid, op, "%w", err)
 	}
 	defer func() {
 		if bug := recover(); bug != nil { // a bug of the decoder must not end the server
 			err = heal.Errorf(heal.Invalid, op, "the decoder gave up: %v", bug)
 		}
 	}()
-	var c codec
 	switch sig {
 	case traces:
 		req.traces = ptraceotlp.NewExportRequest()
@@ -91,13 +103,13 @@ func (s *Server) decode(sig signal, enc format, body []byte) (req request, err e
 		err = c.UnmarshalProto(body)
 	}
 	if err != nil {
-		return req, heal.Errorf(heal.Invalid, op, "%w", err)
+		return req, nil, heal.Errorf(heal.Invalid, op, "%w", err)
 	}
-	return req, nil
+	return req, c, nil
 }
 
 // handOver gives the request to the sink and says how many items it holds.
-func (s *Server) handOver(ctx context.Context, sig signal, req request) (int, error) {
+func (s *Server) handOver(ctx context.Context, sig Signal, req request) (int, error) {
 	switch sig {
 	case traces:
 		td := req.traces.Traces()

@@ -54,7 +54,7 @@ func (s *Server) grpcServer() *grpc.Server {
 	return server
 }
 
-func (s *Server) serveGRPC(ctx context.Context, sig signal, decode func(any) error) (any, error) {
+func (s *Server) serveGRPC(ctx context.Context, sig Signal, decode func(any) error) (any, error) {
 	s.stats[sig].requests.Add(1)
 	resp, err := s.tryGRPC(ctx, sig, decode)
 	if err != nil {
@@ -63,10 +63,10 @@ func (s *Server) serveGRPC(ctx context.Context, sig signal, decode func(any) err
 		s.opts.Logger.DebugContext(ctx, "OTLP request refused", slog.String("signal", sig.String()), slog.String("protocol", "grpc"), slog.String("code", st.Code().String()), slog.Any("error", err))
 		return nil, st.Err()
 	}
-	return &raw{resp}, nil
+	return &raw{bytes: resp}, nil
 }
 
-func (s *Server) tryGRPC(ctx context.Context, sig signal, decode func(any) error) ([]byte, error) {
+func (s *Server) tryGRPC(ctx context.Context, sig Signal, decode func(any) error) ([]byte, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if err := s.authenticate(ctx, strings.Join(md.Get("authorization"), "")); err != nil {
 		return nil, err
@@ -76,10 +76,16 @@ func (s *Server) tryGRPC(ctx context.Context, sig signal, decode func(any) error
 		return nil, s.overloaded()
 	}
 	defer release()
-	var req raw
+	req := raw{pool: &s.buffers}
 	if err := decode(&req); err != nil {
 		return nil, err
 	}
+	defer s.buffers.put(req.bytes)
+	size := int64(len(req.bytes))
+	if !s.hold(size) {
+		return nil, s.full()
+	}
+	defer s.held.Add(-size)
 	return s.export(ctx, sig, protobuf, req.bytes)
 }
 
@@ -99,7 +105,10 @@ func (s *Server) authenticate(ctx context.Context, header string) error {
 }
 
 // raw is a message that is left as bytes.
-type raw struct{ bytes []byte }
+type raw struct {
+	bytes []byte
+	pool  *bufferPool // where bytes of a received message come from; nil: the heap
+}
 
 // rawCodec moves raw messages.
 type rawCodec struct{}
@@ -119,6 +128,11 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return fmt.Errorf("unmarshal %T: only raw messages are received", v)
 	}
-	m.bytes = data.Materialize() // a copy: data is freed on return
+	if m.pool == nil {
+		m.bytes = data.Materialize() // a copy: data is freed on return
+		return nil
+	}
+	m.bytes = m.pool.get(data.Len())
+	data.CopyTo(m.bytes)
 	return nil
 }

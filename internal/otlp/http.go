@@ -42,7 +42,7 @@ func (s *Server) handler() http.Handler {
 	return mux
 }
 
-func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request, sig signal) {
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request, sig Signal) {
 	s.stats[sig].requests.Add(1)
 	if r.Method != http.MethodPost {
 		s.stats[sig].refused.Add(1)
@@ -68,8 +68,15 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request, sig signal) {
 	_, _ = w.Write(resp) // a sender that has gone away sends again
 }
 
-func (s *Server) tryHTTP(w http.ResponseWriter, r *http.Request, sig signal, enc format) ([]byte, error) {
+func (s *Server) tryHTTP(w http.ResponseWriter, r *http.Request, sig Signal, enc format) ([]byte, error) {
 	if err := s.authenticate(r.Context(), r.Header.Get("Authorization")); err != nil {
+		return nil, err
+	}
+	body, err := s.body(w, r) // first: a slow sender must not take the place of others
+	if body != nil {
+		defer s.giveBack(body)
+	}
+	if err != nil {
 		return nil, err
 	}
 	release, ok := s.admit()
@@ -77,10 +84,6 @@ func (s *Server) tryHTTP(w http.ResponseWriter, r *http.Request, sig signal, enc
 		return nil, s.overloaded()
 	}
 	defer release()
-	body, err := s.body(w, r)
-	if err != nil {
-		return nil, err
-	}
 	return s.export(r.Context(), sig, enc, body)
 }
 
@@ -97,7 +100,8 @@ func formatOf(contentType string) (format, bool) {
 	return 0, false
 }
 
-// body reads and decompresses a request, at most MaxRequestBytes of either.
+// body reads and decompresses a request, at most MaxRequestBytes of either. What
+// it gives is held, and must be given back even if there is an error.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	limit := int64(s.opts.MaxRequestBytes)
 	coding := strings.ToLower(r.Header.Get("Content-Encoding"))
@@ -122,12 +126,14 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	default:
 		return nil, heal.Errorf(heal.Invalid, op, "content encoding %q is not taken: send gzip, zstd or none", coding)
 	}
-	body, err := io.ReadAll(io.LimitReader(plain, limit+1))
+	body, err := s.readAll(plain, limit+1)
 	switch {
+	case heal.Is(err, heal.Transient):
+		return body, err
 	case err != nil:
-		return nil, bodyError(op, err, limit)
+		return body, bodyError(op, err, limit)
 	case int64(len(body)) > limit:
-		return nil, tooLarge{heal.Errorf(heal.Invalid, op, "more than %d bytes after decompression; send smaller batches", limit)}
+		return body, tooLarge{heal.Errorf(heal.Invalid, op, "more than %d bytes after decompression; send smaller batches", limit)}
 	}
 	return body, nil
 }

@@ -36,6 +36,8 @@ type Options struct {
 	MaxHeaderBytes  int           // 64 KiB
 	MaxDepth        int           // 128 levels of nested messages or JSON values
 	MaxInFlight     int           // 64 requests at a time, over both protocols; further ones are told to retry
+	MaxHeldBytes    int64         // 256 MiB of requests being read and handed over; further ones are told to retry
+	MaxConnections  int           // 4,096 for each protocol; further ones wait until one is closed
 	ReadTimeout     time.Duration // 30 s for one HTTP request, headers within 5 s
 	SinkTimeout     time.Duration // 30 s for the Sink to take one request
 	StopTimeout     time.Duration // 5 s for requests in flight when the server stops
@@ -71,6 +73,10 @@ func (o Options) withDefaults() Options {
 	setInt(&o.MaxHeaderBytes, 64<<10)
 	setInt(&o.MaxDepth, 128)
 	setInt(&o.MaxInFlight, 64)
+	setInt(&o.MaxConnections, 4096)
+	if o.MaxHeldBytes <= 0 {
+		o.MaxHeldBytes = 256 << 20
+	}
 	setTime(&o.ReadTimeout, 30*time.Second)
 	setTime(&o.SinkTimeout, 30*time.Second)
 	setTime(&o.StopTimeout, 5*time.Second)

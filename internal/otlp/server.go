@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,9 +26,12 @@ type Addrs struct {
 type Server struct {
 	opts     Options
 	sink     Sink
+	raw      RawSink // instead of sink
 	schemas  [len(signals)]*message
 	inflight chan struct{}
 	zstd     zstdPool
+	buffers  bufferPool
+	held     atomic.Int64 // bytes of requests being read or handed over
 	stats    [len(signals)]counters
 
 	grpcListener, httpListener net.Listener
@@ -50,24 +54,24 @@ func New(opts Options, sink Sink) *Server {
 func (s *Server) Listen() error {
 	var err error
 	if s.opts.GRPCAddr != "" {
-		if s.grpcListener, err = listen(s.opts.GRPCAddr, s.opts.GRPCKey); err != nil {
+		if s.grpcListener, err = listen(s.opts.GRPCAddr, s.opts.GRPCKey, s.opts.MaxConnections); err != nil {
 			return err
 		}
 	}
 	if s.opts.HTTPAddr == "" {
 		return nil
 	}
-	if s.httpListener, err = listen(s.opts.HTTPAddr, s.opts.HTTPKey); err != nil && s.grpcListener != nil {
+	if s.httpListener, err = listen(s.opts.HTTPAddr, s.opts.HTTPKey, s.opts.MaxConnections); err != nil && s.grpcListener != nil {
 		_ = s.grpcListener.Close() // the error of the bind is the one that matters
 	}
 	return err
 }
 
-func listen(addr, key string) (net.Listener, error) {
+func listen(addr, key string, connections int) (net.Listener, error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 	switch {
 	case err == nil:
-		return l, nil
+		return limit(l, connections), nil
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, heal.Errorf(heal.Conflict, "listen for OTLP", "%s: address %s is in use by another process; set a free one", key, addr)
 	default:

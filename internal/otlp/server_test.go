@@ -239,7 +239,7 @@ func TestBadRequestsAreRefusedWithAReason(t *testing.T) {
 	t.Run("grpc malformed and deep", func(t *testing.T) {
 		conn := dial(t, s, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
 		for _, body := range [][]byte{{0xff, 0xff}, nested(2000)} {
-			err := conn.Invoke(t.Context(), "/"+services[traces]+"/Export", &raw{body}, &raw{})
+			err := conn.Invoke(t.Context(), "/"+services[traces]+"/Export", &raw{bytes: body}, &raw{})
 			if got := status.Code(err); got != codes.InvalidArgument {
 				t.Errorf("got %v, want InvalidArgument", err)
 			}

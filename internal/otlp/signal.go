@@ -8,18 +8,25 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 )
 
-// signal is one of the three sorts of telemetry.
-type signal uint8
+// Signal is one of the three sorts of telemetry.
+type Signal uint8
 
 const (
-	traces signal = iota
+	traces Signal = iota
 	metrics
 	logs
 )
 
-var signals = [...]signal{traces, metrics, logs}
+// The signals, for those outside.
+const (
+	SignalTraces  = traces
+	SignalMetrics = metrics
+	SignalLogs    = logs
+)
 
-func (s signal) String() string {
+var signals = [...]Signal{traces, metrics, logs}
+
+func (s Signal) String() string {
 	switch s {
 	case traces:
 		return "traces"
@@ -87,6 +94,7 @@ type request struct {
 type codec interface {
 	UnmarshalProto(data []byte) error
 	UnmarshalJSON(data []byte) error
+	MarshalProto() ([]byte, error)
 }
 
 // response is what the three kinds of response have in common.
@@ -96,7 +104,7 @@ type response interface {
 }
 
 // newResponse makes the answer of a signal; r is nil if all was taken.
-func newResponse(sig signal, r *Rejected) response {
+func newResponse(sig Signal, r *Rejected) response {
 	if r == nil {
 		r = &Rejected{}
 	}
