@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +18,7 @@ import (
 	"github.com/homeostat/homeostat/internal/cause"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/logmine"
+	"github.com/homeostat/homeostat/internal/topology"
 )
 
 // nezhaFault is one question and its answer.
@@ -107,6 +107,7 @@ func readNezhaWork(dir, minute string) (logmine.Work, error) {
 		}
 		w.Spans = append(w.Spans, s)
 	}
+	nezhaKinds(w.Spans)
 	rows, err = readNezhaRows(filepath.Join(dir, "log", minute+"_log.csv.gz"), 8)
 	if err != nil {
 		return w, err
@@ -123,6 +124,140 @@ func readNezhaWork(dir, minute string) (logmine.Work, error) {
 	return w, nil
 }
 
+// nezhaKinds sets the kinds of spans, which the files do not have, by who calls
+// whom: a request enters a service with a span whose parent is elsewhere, and
+// leaves it with one that has a child elsewhere.
+func nezhaKinds(spans []heal.Span) {
+	at := make(map[[2]string]*heal.Span, len(spans))
+	for i := range spans {
+		at[[2]string{spans[i].TraceID, spans[i].SpanID}] = &spans[i]
+		spans[i].Kind = heal.SpanInternal
+	}
+	for i := range spans {
+		s := &spans[i]
+		parent := at[[2]string{s.TraceID, s.ParentID}]
+		if parent == nil || parent.Service != s.Service {
+			s.Kind = heal.SpanServer
+		}
+		if parent != nil && parent.Service != s.Service && parent.Kind != heal.SpanServer {
+			parent.Kind = heal.SpanClient
+		}
+	}
+}
+
+// nezhaMeasures says what the columns of a pod's metrics measure.
+var nezhaMeasures = map[string]cause.Measure{
+	"CpuUsageRate(%)": cause.MeasureCPU, "MemoryUsageRate(%)": cause.MeasureMemory,
+	"NetworkReceiveBytes": cause.MeasureNetwork, "NetworkTransmitBytes": cause.MeasureNetwork,
+	"PodServerLatencyP90(s)": cause.MeasureLatency, "PodServerLatencyP99(s)": cause.MeasureLatency, "PodWorkload(Ops)": cause.MeasureTraffic,
+}
+
+// nezhaUnit reads the unit in a column's name, as in CpuUsageRate(%).
+func nezhaUnit(name string) string {
+	_, unit, _ := strings.Cut(strings.TrimSuffix(name, ")"), "(")
+	return unit
+}
+
+// nezhaPod is the metrics of one pod.
+type nezhaPod struct {
+	service string
+	series  map[string][]cause.Sample // by column
+}
+
+func readNezhaPods(dir string) ([]nezhaPod, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "metric", "*_metric.csv.gz"))
+	if err != nil {
+		return nil, err
+	}
+	var pods []nezhaPod
+	for _, path := range paths {
+		rows, err := readNezhaRows(path, 20)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		pod := nezhaPod{nezhaService(strings.TrimSuffix(filepath.Base(path), "_metric.csv.gz")), map[string][]cause.Sample{}}
+		for _, row := range rows[1:] {
+			seconds, err := strconv.ParseInt(row[1], 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("%s: time: %w", path, err)
+			}
+			for i, name := range rows[0] {
+				v, err := strconv.ParseFloat(row[i], 64)
+				if nezhaMeasures[name] != "" && err == nil {
+					pod.series[name] = append(pod.series[name], cause.Sample{At: time.Unix(seconds, 0).UTC(), Value: v})
+				}
+			}
+		}
+		pods = append(pods, pod)
+	}
+	return pods, nil
+}
+
+// nezhaInput is the question as the product asks it, without an alert: what is
+// wrong in the minute before a time, given a minute when nothing was.
+func nezhaInput(at time.Time, now, normal logmine.Work, pods []nezhaPod) cause.Input {
+	const since = 2 * time.Minute // the minute of the injection
+	in := cause.Input{
+		Incident: heal.Incident{ID: "case", BeganAt: at.Add(-since)}, Now: at,
+		Graph: nezhaGraph(at, now.Spans, normal.Spans), Signals: map[heal.EntityID]cause.Signals{},
+		Limits: cause.Limits{Causes: 50},
+	}
+	for _, pod := range pods {
+		id := heal.ServiceID(pod.service)
+		s := in.Signals[id]
+		for name, samples := range pod.series {
+			series := cause.Series{Name: name, Measure: nezhaMeasures[name], Unit: nezhaUnit(name)}
+			for _, sample := range samples {
+				switch {
+				case !sample.At.After(in.Incident.BeganAt):
+					series.Normal = append(series.Normal, sample)
+				case sample.At.Before(at.Add(time.Minute)): // up to that minute, which tells of the one before
+					series.Window = append(series.Window, sample)
+				}
+			}
+			s.Series = append(s.Series, series)
+		}
+		s.Spans = cause.Operations(pod.service, now.Spans, normal.Spans, nil)
+		in.Signals[id] = s
+	}
+	for _, d := range logmine.Departures(now, normal) {
+		id := heal.ServiceID(d.Service)
+		s := in.Signals[id]
+		follows := heal.EntityID("")
+		if d.Follows != "" {
+			follows = heal.ServiceID(d.Follows)
+		}
+		s.Departs = append(s.Departs, cause.Departure{
+			Score: d.Score, Traces: d.Traces, Expected: d.Expected, Follows: follows,
+			After: d.After, Usually: d.Usually, Instead: d.Instead, Trace: d.Example,
+		})
+		in.Signals[id] = s
+	}
+	return in
+}
+
+func nezhaGraph(at time.Time, all ...[]heal.Span) *topology.Graph {
+	var edges []topology.Observation
+	seen := map[[2]string]bool{}
+	for _, spans := range all {
+		services := make(map[[2]string]string, len(spans))
+		for _, s := range spans {
+			services[[2]string{s.TraceID, s.SpanID}] = s.Service
+		}
+		for _, s := range spans {
+			caller := services[[2]string{s.TraceID, s.ParentID}]
+			edge := [2]string{caller, s.Service}
+			if caller != "" && caller != s.Service && !seen[edge] {
+				seen[edge] = true
+				edges = append(edges, topology.Observation{From: heal.ServiceID(caller), To: heal.ServiceID(s.Service), Source: "spans", At: at})
+			}
+		}
+	}
+	m := topology.New(topology.Options{})
+	m.Observe(edges, at)
+	return m.Snapshot()
+}
+
 func runNezha(_ context.Context, dir string) (result, error) {
 	dir, err := folder(dir, "nezha-trainticket")
 	if err != nil {
@@ -136,24 +271,45 @@ func runNezha(_ context.Context, dir string) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	for _, f := range faults {
+	pods, err := readNezhaPods(dir)
+	if err != nil {
+		return result{}, err
+	}
+	places := map[string][]int{}
+	for i, f := range faults {
 		now, err := readNezhaWork(filepath.Join(dir, "faults"), f.at.Format("15_04"))
-		if errors.Is(err, fs.ErrNotExist) {
-			return result{}, err
-		}
 		if err != nil {
 			return result{}, err
 		}
-		d := logmine.Departures(now, normal)
-		fmt.Println(f.at.Format("15:04"), f.truth, f.kind)
-		for _, x := range d[:min(4, len(d))] {
-			mark := " "
-			if x.Service == f.truth {
-				mark = ">"
-			}
-			fmt.Printf("  %s %s z %.1f  %d exp %.1f follows %s | %.90s | %.90s | %.90s\n", mark, x.Service, x.Score, x.Traces, x.Expected, x.Follows, x.After, x.Usually, x.Instead)
+		d := cause.Rank(nezhaInput(f.at, now, normal, pods))
+		place := 1 + slices.IndexFunc(d.Causes, func(c heal.Cause) bool { return c.Entity == heal.ServiceID(f.truth) })
+		half := "first half"
+		if i >= len(faults)/2 {
+			half = "second half"
+		}
+		for _, group := range []string{"all", half, f.kind} {
+			places[group] = append(places[group], place)
+		}
+		if os.Getenv("EVAL_VERBOSE") != "" {
+			explain(f.at.Format("15:04")+" "+f.kind, f.truth, place, d)
 		}
 	}
-	_ = cause.Input{}
-	return result{}, nil
+	var r result
+	bars := map[int]float64{1: 0.893, 3: 0.964, 5: 1} // Nezha's own by list place
+	for _, group := range []string{"all", "first half", "second half", "return", "exception", "cpu_contention"} {
+		for _, k := range []int{1, 3, 5} {
+			hit := 0
+			for _, p := range places[group] {
+				if p >= 1 && p <= k {
+					hit++
+				}
+			}
+			bar := 0.0
+			if group == "all" {
+				bar = bars[k]
+			}
+			r.add(fmt.Sprintf("%s AS@%d", group, k), share(hit, len(places[group])), bar, fmt.Sprintf("%d of %d", hit, len(places[group])))
+		}
+	}
+	return r, nil
 }

@@ -59,6 +59,10 @@ var backedUp = []heal.Pattern{heal.PatternPoolExhausted, heal.PatternMemoryPress
 // stronger symptom: latency and errors follow from it.
 const settled = 0.4
 
+// again is what a witness counts for that says the same as one heard before, of
+// another operation or metric: they are not independent.
+const again = 0.3
+
 // verdict is the pattern of an entity and how strong its evidence is.
 type verdict struct {
 	pattern   heal.Pattern
@@ -77,8 +81,14 @@ func (s *subject) weigh() verdict {
 	})
 	strengths := map[heal.Pattern]float64{}
 	own := false
-	for _, f := range s.findings {
-		strengths[f.pattern] = 1 - (1-strengths[f.pattern])*(1-f.weight)
+	heard := map[[2]string]bool{}
+	for _, f := range s.findings { // the heaviest first
+		weight, kind := f.weight, [2]string{string(f.pattern), f.reason.Code}
+		if heard[kind] {
+			weight *= again
+		}
+		heard[kind] = true
+		strengths[f.pattern] = 1 - (1-strengths[f.pattern])*(1-weight)
 		own = own || f.own
 	}
 	for _, o := range s.objections {

@@ -92,9 +92,12 @@ func (s *subject) spans() {
 		e := heal.Evidence{Kind: heal.EvidenceSpan, Entity: s.id, Query: op.Trace, At: s.signals.Newest}
 		slow := s.slow(op)
 		if slow.unusual && share(op.SelfShare) >= 0.5 {
-			weight := 0.2 + 0.4*share(op.SelfShare)
-			if s.latencyNormal(s.signals) {
+			weight := (0.2 + 0.4*share(op.SelfShare)) * many(op)
+			switch {
+			case s.latencyNormal(s.signals):
 				weight /= 2
+			case s.restless(s.id, MeasureLatency):
+				weight *= 0.3
 			}
 			s.findings = append(s.findings, finding{
 				pattern: heal.PatternHighLatency, weight: weight, own: true,
@@ -118,6 +121,15 @@ func (s *subject) spans() {
 			reason: because("own_errors", e, "%.0f %% of %d calls of %s fail in %s itself", 100*share(op.ErrorShare), op.Count, op.Name, s.id),
 		})
 	}
+}
+
+// many is how much it counts that calls were slow: little if it is a few of
+// many, as a few always are.
+func many(op Operation) float64 {
+	if op.Slower == nil {
+		return 1
+	}
+	return min(1, 2*share(*op.Slower))
 }
 
 func (s *subject) slow(op Operation) level {
@@ -161,7 +173,7 @@ func (s *subject) callers() {
 				continue
 			}
 			e := heal.Evidence{Kind: heal.EvidenceSpan, Entity: id, Query: op.Trace, At: caller.Newest}
-			if slow := s.slow(op); slow.unusual && share(op.CalleeShare) >= 0.5 && !s.latencyNormal(caller) {
+			if slow := s.slow(op); slow.unusual && share(op.CalleeShare) >= 0.5 && !s.latencyNormal(caller) && !s.restless(s.id, MeasureLatency) {
 				s.find(heal.PatternHighLatency, 0.4*share(op.CalleeShare), because("callers_wait", e, "%s of %s waits for %s %.0f %% of its time", op.Name, id, s.id, 100*share(op.CalleeShare)))
 			}
 			if !s.failing(caller, op) || share(op.CalleeErrorShare) < 0.5 {

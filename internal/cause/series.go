@@ -33,7 +33,7 @@ type Sample struct {
 type Series struct {
 	Name     string
 	Measure  Measure
-	Unit     string
+	Unit     string   // UCUM; a share of a whole is told by "1" or "%"
 	Quantile float64  // of a distribution, 0 to 1; 0: the mean, a sum or a state
 	Normal   []Sample // from before the case
 	Window   []Sample // during the case; some may be from just before it
@@ -84,11 +84,13 @@ func shiftsOf(normal, window []Sample, began time.Time) (shifts, bool) {
 	if len(usual) < enough {
 		least = (wellAbove - 1) * math.Abs(s.level0)
 	}
-	s.level = shiftBy(s.opening-s.level0, offBy(usual, 0, n, s.level0), least)
+	// The most that few samples showed is less than what there can be.
+	few := 1 + 4/float64(len(usual))
+	s.level = shiftBy(s.opening-s.level0, offBy(usual, 0, n, s.level0), least, few)
 	s.level.samples = len(usual)
 	if k := len(before); k > 0 {
 		s.hasChange = true
-		s.change = shiftBy(s.opening-mean(before), offBy(usual, k, n, 0), least)
+		s.change = shiftBy(s.opening-mean(before), offBy(usual, k, n, 0), least, few)
 		s.change.samples = len(usual)
 	}
 	return s, true
@@ -96,12 +98,15 @@ func shiftsOf(normal, window []Sample, began time.Time) (shifts, bool) {
 
 // shiftBy measures by how much something is off, given how much it was at
 // normal times.
-func shiftBy(by float64, usual []float64, least float64) shift {
+func shiftBy(by float64, usual []float64, least, few float64) shift {
 	slices.Sort(usual)
 	up, down := least, least
 	if last := len(usual) - 1; last >= 0 {
 		rare := int(rarely * float64(last))
-		up, down = max(up, usual[last-rare]), max(down, -usual[rare])
+		if rare > 0 {
+			few = 1
+		}
+		up, down = max(up, few*usual[last-rare]), max(down, -few*usual[rare])
 	}
 	yardstick := up
 	if by < 0 {

@@ -23,6 +23,7 @@ type Signals struct {
 	Series  []Series
 	Logs    []Log
 	Spans   []Operation
+	Departs []Departure
 	Probes  []Probe
 	Faults  []heal.Fault // open on it, of this or other cases
 	Changes []Change
@@ -56,12 +57,26 @@ type Operation struct {
 	ErrorShare       float64       // of Count, 0 to 1
 	P99              float64       // s
 	BaselineP99      *float64      // s
+	Slower           *float64      // share of calls that took well longer than any before; nil: not known
 	SelfShare        float64       // of its time, not spent in callees; 0 to 1
 	Callee           heal.EntityID // where most of the rest is spent, or most errors come from
 	CalleeShare      float64       // of its time, spent in Callee; 0 to 1
 	CalleeErrorShare float64       // of its errors, those in which Callee failed; 0 to 1
 	Unanswered       float64       // of those, the calls Callee left no span of though it usually does; 0 to 1
 	Trace            string        // an example
+}
+
+// Departure is a step that requests take in the entity, as logmine tells it,
+// and do not take at normal times.
+type Departure struct {
+	Score    float64 // how far beyond chance, in standard deviations
+	Traces   int
+	Expected float64       // of as many at normal times
+	Follows  heal.EntityID // whose own departure goes with it; "": nobody's
+	After    string        // what came before; "": the beginning
+	Usually  string        // what mostly follows; "": the end
+	Instead  string        // what followed; "": the end
+	Trace    string        // an example
 }
 
 // Probe is the newest answer of a monitor of the entity.

@@ -45,7 +45,7 @@ func Operations(service string, spans, baseline []heal.Span, peer func(heal.Span
 		op := tallies[name].operation(name)
 		if before := usual[name]; len(before) > 0 {
 			p99 := quantile(before, 0.99)
-			op.BaselineP99 = &p99
+			op.BaselineP99, op.Slower = &p99, tallies[name].slower(wellAbove*slices.Max(before))
 		}
 		list = append(list, op)
 	}
@@ -217,6 +217,18 @@ func (t *tally) add(s *heal.Span, calls []call) {
 	if t.trace == "" || duration > t.slowest {
 		t.slowest, t.trace = duration, s.TraceID
 	}
+}
+
+// slower is the share of requests that took longer than a time in seconds.
+func (t *tally) slower(than float64) *float64 {
+	n := 0
+	for _, d := range t.durations {
+		if d > than {
+			n++
+		}
+	}
+	part := float64(n) / float64(len(t.durations))
+	return &part
 }
 
 func (t *tally) operation(name string) Operation {
