@@ -65,8 +65,8 @@ func (s *server) alerts() {
 		if _, err := alertShelf.get(ctx, s, in.ID, auth.Read); err != nil {
 			return nil, err
 		}
-		// Keys of events are alert/sequence, so ties in time keep their order.
-		q := in.query(filters{{Column: "alert", Op: store.Eq, Value: in.ID}}, "at", false)
+		// Keys of events are alert/sequence; the sign after a slash is a zero.
+		q := in.query(filters{{Column: "key", Op: store.Gt, Value: in.ID + "/"}, {Column: "key", Op: store.Lt, Value: in.ID + "0"}}, "key", false)
 		return listed(ctx, s, q, store.AlertEventKind, form.OfAlertEvent)
 	})
 	writes := []struct {

@@ -62,7 +62,7 @@ func (l *Loop) takeDeliveries(ctx context.Context) (rest time.Duration, err erro
 	l.learnPace(took)
 	l.waiting = l.waiting[len(taken):]
 	for i, next := range t.next {
-		l.known.remember(store.Stored[heal.Alert]{Value: *next, Revision: revisions[i]})
+		l.known.put(next.Fingerprint, store.Stored[heal.Alert]{Value: *next, Revision: revisions[i]})
 	}
 	l.backlog.add(-int64(len(taken)))
 	l.opts.Counters.batch(ctx, "alerts", t.alerts)
@@ -242,33 +242,7 @@ func alertsBy(r store.Reader, fingerprints []string) ([]store.Stored[heal.Alert]
 	return found, err
 }
 
-// recentAlerts remembers alerts as last written, so that repeats need no
-// reading. It belongs to the alert stage alone; what others change meanwhile is
+// recentLimit bounds the alerts remembered as last written, in each of two
+// generations, so that repeats need no reading. What others change meanwhile is
 // found out by the revision.
-type recentAlerts struct {
-	young, old map[string]store.Stored[heal.Alert]
-}
-
-// recentLimit bounds each of the two generations.
 const recentLimit = 20_000
-
-func newRecentAlerts() *recentAlerts {
-	return &recentAlerts{young: map[string]store.Stored[heal.Alert]{}}
-}
-
-func (r *recentAlerts) get(fingerprint string) (store.Stored[heal.Alert], bool) {
-	if s, ok := r.young[fingerprint]; ok {
-		return s, true
-	}
-	s, ok := r.old[fingerprint]
-	return s, ok
-}
-
-func (r *recentAlerts) remember(s store.Stored[heal.Alert]) {
-	if len(r.young) >= recentLimit {
-		r.young, r.old = map[string]store.Stored[heal.Alert]{}, r.young
-	}
-	r.young[s.Value.Fingerprint] = s
-}
-
-func (r *recentAlerts) forget() { *r = *newRecentAlerts() }

@@ -237,6 +237,26 @@ func (l *Loop) settleIndex(inc heal.Incident, at store.Revision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open.put(inc, at)
+	if known, ok := l.recent.get(inc.ID); ok && known.Revision < at {
+		l.remember(inc, at)
+	}
+}
+
+// What is remembered of cases: so many, in each of two generations, and none
+// with more faults.
+const (
+	recentCases   = 1000
+	recentMembers = 64
+)
+
+// remember keeps an open case as it was written last, so that the next signal
+// for it needs no reading. The caller holds mu.
+func (l *Loop) remember(inc heal.Incident, at store.Revision) {
+	if inc.State.Ended() || len(inc.Members) > recentMembers {
+		l.recent.remove(inc.ID)
+		return
+	}
+	l.recent.put(inc.ID, store.Stored[heal.Incident]{Value: inc, Revision: at})
 }
 
 // tellTimeout bounds one call of the notifier.

@@ -12,142 +12,191 @@ import (
 	"github.com/homeostat/homeostat/internal/store"
 )
 
-// signalBatch bounds the signals taken in one transaction, and with it how long
-// others who write wait for it.
-const signalBatch = 50
+// What begins a case, joins one or clears in one is taken at once. What only
+// says again what a case holds already waits so long for more of it, since a
+// case is written whole each time.
+const gatherFor = 500 * time.Millisecond
+
+// gatherMost bounds the batches of signals taken together.
+const gatherMost = 100
+
+// gathering is the batches of signals that were read and not taken yet, oldest
+// first. It belongs to the incident stage.
+type gathering struct {
+	batches []store.Stored[handover]
+	newest  store.Revision    // read so far
+	since   time.Time         // the first of them was read
+	urgent  bool              // there is more than repetition among them
+	done    map[string]uint64 // signals of a batch that are in their cases, by the batch's key; nil: not read yet
+}
 
 // takeSignals groups faults into cases.
 func (l *Loop) takeSignals(ctx context.Context) (rest time.Duration, err error) {
-	var batch []store.Stored[handover]
-	err = l.parts.Store.View(ctx, func(r store.Reader) error {
-		batch, _, err = handoverKind.List(r, store.Query{Order: "revision", Limit: 1})
-		return err
-	})
-	if err != nil || len(batch) == 0 {
-		return poll, err
-	}
-	graph := l.parts.Topology.Snapshot()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	err = l.parts.Store.Update(ctx, func(tx store.Tx) error {
-		for i := range batch {
-			for k := range batch[i].Value.Signals {
-				if err := l.takeSignal(tx, &batch[i].Value.Signals[k], graph); err != nil {
-					return err
-				}
-			}
-			if err := tx.Delete(store.Faults, batch[i].Value.Key); err != nil {
-				return err
-			}
+	if l.round == nil {
+		if rest, err = l.collect(ctx); err != nil || rest > 0 {
+			return rest, err
 		}
-		return nil
-	})
+		err = l.beginRound(ctx)
+	}
+	if err == nil {
+		err = l.writeRound(ctx)
+	}
 	if err != nil {
+		l.round, l.gathered = nil, gathering{}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.recent.forget()
 		again := l.reindex(ctx)
 		if heal.Is(err, heal.Conflict) {
 			err = nil
 		}
 		return 0, errors.Join(err, again)
 	}
-	l.opts.Counters.batch(ctx, "incidents", len(batch))
-	nudge(l.cases)
 	return 0, nil
 }
 
-// takeSignal brings one fault into its case. The index is changed before the
-// transaction is durable, so that the next fault of the batch sees it; if the
-// transaction fails it is built anew.
-func (l *Loop) takeSignal(tx store.Tx, s *signal, graph incident.Graph) error {
-	if s.Kind == alert.SignalCleared {
-		return l.clear(tx, s.Fault)
-	}
-	for {
-		a := l.open.Assign(s.Fault, graph, l.now())
-		if a.Join == "" {
-			return l.openCase(tx, s, a)
+// collect reads what waits; rest is how long it can wait for more.
+func (l *Loop) collect(ctx context.Context) (rest time.Duration, err error) {
+	g := &l.gathered
+	var more []store.Stored[handover]
+	err = l.parts.Store.View(ctx, func(r store.Reader) error {
+		if g.done == nil {
+			if g.done, err = doneBefore(r); err != nil {
+				return err
+			}
 		}
-		inc, err := store.IncidentKind.Get(tx, string(a.Join))
-		if err != nil {
-			return err
+		if len(g.batches) >= gatherMost {
+			return nil
 		}
-		if inc.Value.State.Ended() { // it ended since the index was read
-			l.open.remove(a.Join)
-			continue
-		}
-		return l.join(tx, inc, s.Fault, a)
-	}
-}
-
-func (l *Loop) openCase(tx store.Tx, s *signal, a incident.Assignment) error {
-	now, f := l.now(), s.Fault
-	inc := incident.New(heal.IncidentID(l.newID()), f, now)
-	inc.DueAt = now.Add(max(l.opts.Settle, s.Wait))
-	story := say(&inc, now, "sense", fmt.Sprintf("%s: %s", f.Source, f.Message), a.Reasons...)
-	if err := tell(tx, story); err != nil {
+		more, _, err = handoverKind.List(r, store.Query{Order: "revision", Limit: gatherMost - len(g.batches), Where: []store.Cond{
+			{Column: "revision", Op: store.Gt, Value: int64(g.newest)}, {Column: "key", Op: store.Ne, Value: progressKey},
+		}})
 		return err
-	}
-	at, err := store.IncidentKind.Put(tx, &inc, store.Absent)
-	l.open.put(inc, at)
-	return err
-}
-
-func (l *Loop) join(tx store.Tx, inc store.Stored[heal.Incident], f heal.Fault, a incident.Assignment) error {
-	now := l.now()
-	before := len(inc.Value.Members)
-	primary := inc.Value.PrimaryFault()
-	next := incident.Join(inc.Value, f, a, now)
-	if len(next.Members) > before {
-		if err := tell(tx, say(&next, now, "sense", fmt.Sprintf("%s joins as %s: %s", f.Key, a.Role, f.Message), a.Reasons...)); err != nil {
-			return err
-		}
-	}
-	if deepened(primary, next.PrimaryFault()) && next.State == heal.CaseDeciding {
-		next.State, next.DueAt, next.Held = heal.CaseOpen, now, "" // what was found was found for another fault
-	}
-	at, err := store.IncidentKind.Put(tx, &next, inc.Revision)
-	l.open.put(next, at)
-	return err
-}
-
-func deepened(before, after *heal.Fault) bool {
-	return before != nil && after != nil && before.Key != after.Key
-}
-
-// clear notes that a fault no longer holds by its source's word. That alone
-// heals nothing: a case in verification still wants fresh evidence.
-func (l *Loop) clear(tx store.Tx, f heal.Fault) error {
-	id, ok := l.open.Find(f.Scope, f.Key)
-	if !ok {
-		return nil
-	}
-	inc, err := store.IncidentKind.Get(tx, string(id))
-	if err != nil || inc.Value.State.Ended() {
-		return err
+	})
+	if err != nil {
+		return 0, err
 	}
 	now := l.now()
-	next, changed := incident.Clear(inc.Value, f.Key, f.AlertID, f.ClearedAt)
-	if !changed {
-		return nil
+	if len(g.batches) == 0 {
+		g.since = now
 	}
-	next.UpdatedAt = now
-	if err := tell(tx, say(&next, now, "sense", fmt.Sprintf("%s cleared, says %s", f.Key, f.Source))); err != nil {
-		return err
+	if len(more) > 0 {
+		g.batches = append(g.batches, more...)
+		g.newest = more[len(more)-1].Revision
+		g.urgent = g.urgent || l.urgent(more)
 	}
-	if len(incident.Holding(next)) == 0 && idle(next.State) {
-		next.DueAt = now // nothing holds any more: look at it
+	switch waited := now.Sub(g.since); {
+	case len(g.batches) == 0:
+		return poll, nil
+	case g.urgent || len(g.done) > 0 || len(g.batches) >= gatherMost || waited < 0:
+		return 0, nil
+	default:
+		return gatherFor - waited, nil
 	}
-	at, err := store.IncidentKind.Put(tx, &next, inc.Revision)
-	l.open.put(next, at)
-	return err
 }
 
-// idle reports whether nothing is being done about a case in that state.
-func idle(s heal.CaseState) bool {
-	switch s {
-	case heal.CaseOpen, heal.CaseDiagnosing, heal.CaseDeciding, heal.CaseEscalated:
-		return true
-	case heal.CaseWaiting, heal.CaseActing, heal.CaseVerifying, heal.CaseHealed, heal.CaseClosed:
-		return false
+// urgent reports whether there is more among signals than repetition.
+func (l *Loop) urgent(batches []store.Stored[handover]) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range batches {
+		for k := range batches[i].Value.Signals {
+			s := &batches[i].Value.Signals[k]
+			_, held := l.open.Find(s.Fault.Scope, s.Fault.Key)
+			if held == (s.Kind == alert.SignalCleared) {
+				return true
+			}
+		}
 	}
 	return false
+}
+
+// beginRound brings gathered signals into their cases, in memory. What a round
+// leaves of them is taken by the next.
+func (l *Loop) beginRound(ctx context.Context) error {
+	g := &l.gathered
+	r := newRound(g.done, l.parts.Topology.Snapshot())
+	g.done = map[string]uint64{}
+	err := l.assigning(ctx, func(reader store.Reader) error {
+		for len(g.batches) > 0 && r.lines < roundLines {
+			batch := &g.batches[0].Value
+			g.batches = g.batches[1:]
+			r.batches = append(r.batches, batch.Key)
+			for i := range batch.Signals {
+				if r.done[batch.Key]&(1<<i) != 0 {
+					continue
+				}
+				r.signals++
+				if err := l.assign(reader, r, &arrival{signal: &batch.Signals[i], batch: batch.Key, at: i}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	l.round, g.since, g.urgent = r, time.Time{}, len(g.batches) > 0
+	return err
+}
+
+// assigning runs f with the index of open cases to itself, and with a snapshot
+// that is not older.
+func (l *Loop) assigning(ctx context.Context, f func(store.Reader) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.parts.Store.View(ctx, f)
+}
+
+// assign brings a signal into the case it belongs to, as the round has it. The
+// index is changed before anything is durable, so that the next signal of the
+// round sees it; if the round fails it is built anew.
+func (l *Loop) assign(reader store.Reader, r *round, a *arrival) error {
+	f := &a.signal.Fault
+	for {
+		if a.signal.Kind == alert.SignalCleared {
+			id, ok := l.open.Find(f.Scope, f.Key)
+			if !ok {
+				r.mark(r.done, a)
+				return nil
+			}
+			a.to = incident.Assignment{Join: id}
+		} else if a.to = l.open.Assign(*f, r.graph, l.now()); a.to.Join == "" {
+			a.to.Join = heal.IncidentID(l.newID())
+			r.add(l.openCase(a))
+		}
+		c := r.drafts[a.to.Join]
+		if c == nil {
+			inc, err := l.caseOf(reader, a.to.Join)
+			if err != nil {
+				return err
+			}
+			if inc.Value.State.Ended() { // it ended since the index was read
+				l.open.remove(a.to.Join)
+				continue
+			}
+			c = &casework{Change: incident.Begin(inc.Value), expect: inc.Revision}
+			r.add(c)
+		}
+		before := len(c.story)
+		c.bring(a, l.now())
+		r.lines += len(c.story) - before
+		l.open.put(c.Incident, max(c.expect, 0))
+		return nil
+	}
+}
+
+// openCase makes a case for a fault that belongs to none.
+func (l *Loop) openCase(a *arrival) *casework {
+	now, f := l.now(), a.signal.Fault
+	c := &casework{Change: incident.Begin(incident.New(a.to.Join, f, now)), expect: store.Absent, changed: true}
+	c.DueAt = now.Add(max(l.opts.Settle, a.signal.Wait))
+	c.story = append(c.story, say(&c.Incident, now, "sense", fmt.Sprintf("%s: %s", f.Source, f.Message), a.to.Reasons...))
+	return c
+}
+
+// caseOf gives a case as it was written last.
+func (l *Loop) caseOf(reader store.Reader, id heal.IncidentID) (store.Stored[heal.Incident], error) {
+	if known, ok := l.recent.get(id); ok {
+		return known, nil
+	}
+	return store.IncidentKind.Get(reader, string(id))
 }

@@ -70,12 +70,16 @@ type Loop struct {
 	faults  chan struct{} // wakes the incident stage
 	cases   chan struct{} // wakes the case stage
 
-	known   *recentAlerts
-	waiting []store.Stored[delivery] // read and not yet taken; the alert stage's own
-	pace    int                      // alerts it takes in one transaction
+	known   *recent[string, store.Stored[heal.Alert]] // by fingerprint; the alert stage's own
+	waiting []store.Stored[delivery]                  // read and not yet taken; the alert stage's own
+	pace    int                                       // alerts it takes in one transaction
 
-	mu     sync.Mutex // never taken inside a transaction: the incident stage holds it around one
+	gathered gathering // the incident stage's own
+	round    *round    // its own, nil between rounds
+
+	mu     sync.Mutex // never taken inside a transaction
 	open   index      // open cases
+	recent *recent[heal.IncidentID, store.Stored[heal.Incident]]
 	busy   map[heal.IncidentID]bool
 	begins map[heal.EntityID]heal.IncidentID // causes somebody decides about right now
 }
@@ -86,7 +90,8 @@ func New(parts Parts, opts Options) *Loop {
 	return &Loop{
 		parts: parts, opts: opts, tracer: tracerOf(opts.Tracer),
 		alerts: make(chan struct{}, 1), faults: make(chan struct{}, 1), cases: make(chan struct{}, 1),
-		known:  newRecentAlerts(),
+		known:  newRecent[string, store.Stored[heal.Alert]](recentLimit),
+		recent: newRecent[heal.IncidentID, store.Stored[heal.Incident]](recentCases),
 		pace:   firstTake,
 		open:   newIndex(opts.Window),
 		busy:   map[heal.IncidentID]bool{},

@@ -18,7 +18,7 @@ var AlertKind = Kind[heal.Alert]{
 // AlertEventKind stores the history of alerts.
 var AlertEventKind = Kind[heal.AlertEvent]{
 	Table: AlertEvents, Version: 1,
-	Key:     func(e *heal.AlertEvent) string { return fmt.Sprintf("%s/%06d", e.AlertID, e.Seq) },
+	Key:     func(e *heal.AlertEvent) string { return fmt.Sprintf("%s/%08d", e.AlertID, e.Seq) },
 	Columns: func(e *heal.AlertEvent) []any { return []any{string(e.AlertID), Nanos(e.At)} },
 }
 

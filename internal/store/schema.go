@@ -52,7 +52,7 @@ const (
 var Schema = map[Table]TableSchema{
 	Deliveries: {
 		Columns: []Column{{Name: "source"}, {Name: "received", Int: true}},
-		Indexes: []Index{{Columns: []string{"received"}}},
+		Indexes: []Index{{Columns: []string{"revision"}}}, // taken in the order they were accepted
 	},
 	Alerts: {
 		Watched: true,
@@ -61,11 +61,11 @@ var Schema = map[Table]TableSchema{
 	},
 	AlertEvents: {
 		Columns: []Column{{Name: "alert"}, {Name: "at", Int: true}},
-		Indexes: []Index{{Columns: []string{"alert", "at"}}, {Columns: []string{"at"}}},
+		Indexes: []Index{{Columns: []string{"at"}}}, // the history of one alert follows the key
 	},
 	Faults: {
 		Columns: []Column{{Name: "entity"}, {Name: "at", Int: true}},
-		Indexes: []Index{{Columns: []string{"at"}}},
+		Indexes: []Index{{Columns: []string{"revision"}}},
 	},
 	Incidents: {
 		Watched: true,

@@ -96,6 +96,10 @@ func TestPlans(t *testing.T) {
 		{"newest open cases", store.Query{Table: store.Incidents, Order: "updated", Desc: true, Where: []store.Cond{open}}},
 		{"due cases", store.Query{Table: store.Incidents, Order: "due", Where: []store.Cond{open, {Column: "due", Op: store.Le, Value: int64(9)}}}},
 		{"alerts of a service", store.Query{Table: store.Alerts, Order: "updated", Desc: true, Where: []store.Cond{{Column: "service", Op: store.Eq, Value: "cart"}}}},
+		{"deliveries as they came", store.Query{Table: store.Deliveries, Order: "revision"}},
+		{"signals after those that were read", store.Query{Table: store.Faults, Order: "revision", Where: []store.Cond{
+			{Column: "revision", Op: store.Gt, Value: int64(9)}, {Column: "key", Op: store.Ne, Value: "progress"},
+		}}},
 		{"story of a case", store.Query{Table: store.Timeline, Order: "seq", Where: []store.Cond{{Column: "incident", Op: store.Eq, Value: "i"}}}},
 	}
 	for _, test := range tests {

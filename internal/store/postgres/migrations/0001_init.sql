@@ -77,7 +77,6 @@ CREATE TABLE "alert_event" (
   "at" BIGINT,
   body BYTEA NOT NULL
 );
-CREATE INDEX "alert_event_alert_at" ON "alert_event" ("alert", "at", "key");
 CREATE INDEX "alert_event_at" ON "alert_event" ("at", "key");
 
 CREATE TABLE "decision" (
@@ -97,7 +96,7 @@ CREATE TABLE "delivery" (
   "received" BIGINT,
   body BYTEA NOT NULL
 );
-CREATE INDEX "delivery_received" ON "delivery" ("received", "key");
+CREATE INDEX "delivery_revision" ON "delivery" ("revision", "key");
 
 CREATE TABLE "fault" (
   key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -106,7 +105,7 @@ CREATE TABLE "fault" (
   "at" BIGINT,
   body BYTEA NOT NULL
 );
-CREATE INDEX "fault_at" ON "fault" ("at", "key");
+CREATE INDEX "fault_revision" ON "fault" ("revision", "key");
 
 CREATE TABLE "incident" (
   key TEXT COLLATE "C" NOT NULL PRIMARY KEY,

@@ -69,7 +69,6 @@ CREATE TABLE "alert_event" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE INDEX "alert_event_alert_at" ON "alert_event" ("alert", "at", "key");
 CREATE INDEX "alert_event_at" ON "alert_event" ("at", "key");
 
 CREATE TABLE "decision" (
@@ -89,7 +88,7 @@ CREATE TABLE "delivery" (
   "received" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE INDEX "delivery_received" ON "delivery" ("received", "key");
+CREATE INDEX "delivery_revision" ON "delivery" ("revision", "key");
 
 CREATE TABLE "fault" (
   key TEXT NOT NULL PRIMARY KEY,
@@ -98,7 +97,7 @@ CREATE TABLE "fault" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
-CREATE INDEX "fault_at" ON "fault" ("at", "key");
+CREATE INDEX "fault_revision" ON "fault" ("revision", "key");
 
 CREATE TABLE "incident" (
   key TEXT NOT NULL PRIMARY KEY,
