@@ -124,12 +124,13 @@ func (s *subject) spans() {
 }
 
 // many is how much it counts that calls were slow: little if it is a few of
-// many, as a few always are.
+// many, as a few always are, or if few were there to compare with.
 func many(op Operation) float64 {
 	if op.Slower == nil {
 		return 1
 	}
-	return min(1, 2*share(*op.Slower))
+	const half = 5 // calls before that make it half as sure as many would
+	return min(1, 2*share(*op.Slower)) * float64(op.Compared) / float64(op.Compared+half)
 }
 
 func (s *subject) slow(op Operation) level {

@@ -23,6 +23,9 @@ type Input struct {
 // minScore is the score below which an entity is not a candidate.
 const minScore = 0.1
 
+// unclaimed is the score the best candidate must reach where no fault stands.
+const unclaimed = 0.5
+
 // How the place of an entity counts.
 const (
 	onPath    = 1.0 // the alerted entity is it or depends on it
@@ -66,6 +69,9 @@ func Rank(in Input) heal.Diagnosis {
 		return cmp.Or(-cmp.Compare(a.score, b.score), cmp.Compare(a.id, b.id))
 	})
 	d := heal.Diagnosis{At: in.Now}
+	if len(all) > 0 && all[0].score < s.bar() {
+		all = nil
+	}
 	for _, c := range all {
 		if c.score >= minScore && len(d.Causes) < s.limits.Causes {
 			d.Causes = append(d.Causes, c.cause())
@@ -74,6 +80,16 @@ func Rank(in Input) heal.Diagnosis {
 	d.Impact = s.impact(d.Top())
 	d.Confidence, d.Reasons = s.confidence(d.Causes)
 	return d
+}
+
+// bar is what the best candidate must reach. Where a fault stands something is
+// wrong, and the best guess is better than none; where nobody claims one,
+// something is always a little out of the ordinary somewhere.
+func (s *scene) bar() float64 {
+	if s.ledger.refuted || len(s.faulty) == 0 {
+		return unclaimed
+	}
+	return minScore
 }
 
 func (s *scene) relation(id heal.EntityID) float64 {

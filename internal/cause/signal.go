@@ -58,6 +58,7 @@ type Operation struct {
 	P99              float64       // s
 	BaselineP99      *float64      // s
 	Slower           *float64      // share of calls that took well longer than any before; nil: not known
+	Compared         int           // calls before, that Slower is against
 	SelfShare        float64       // of its time, not spent in callees; 0 to 1
 	Callee           heal.EntityID // where most of the rest is spent, or most errors come from
 	CalleeShare      float64       // of its time, spent in Callee; 0 to 1

@@ -45,7 +45,8 @@ func Operations(service string, spans, baseline []heal.Span, peer func(heal.Span
 		op := tallies[name].operation(name)
 		if before := usual[name]; len(before) > 0 {
 			p99 := quantile(before, 0.99)
-			op.BaselineP99, op.Slower = &p99, tallies[name].slower(wellAbove*slices.Max(before))
+			op.BaselineP99, op.Compared = &p99, len(before)
+			op.Slower = tallies[name].slower(wellAbove * slices.Max(before))
 		}
 		list = append(list, op)
 	}

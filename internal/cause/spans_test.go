@@ -53,7 +53,7 @@ func TestOperations(t *testing.T) {
 				query,
 			},
 			baseline: []heal.Span{span("t0", "1", "", "web", heal.SpanServer, 0, 100, false)},
-			want:     []cause.Operation{{Name: "GET", Count: 1, P99: 0.1, BaselineP99: &usual, Slower: new(float64), SelfShare: 0.4, Callee: "service/api", CalleeShare: 0.5, Trace: "t1"}},
+			want:     []cause.Operation{{Name: "GET", Count: 1, P99: 0.1, BaselineP99: &usual, Slower: new(float64), Compared: 1, SelfShare: 0.4, Callee: "service/api", CalleeShare: 0.5, Trace: "t1"}},
 		},
 		{
 			name: "errors of the callee go before time",

@@ -5,9 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
 )
@@ -185,7 +183,7 @@ func tallied(list []*traced) tally {
 				for _, st := range track.steps() {
 					came[st.from] = true
 					t.events[place{st.from.group, st.to}]++
-					if u.parent == nil && strings.HasPrefix(st.to, "call ") {
+					if u.parent == nil && strings.HasPrefix(st.to, callEvent) {
 						continue // what is asked for from outside depends on who asks
 					}
 					if tr.took[st] == nil {
@@ -221,171 +219,4 @@ func (t tally) followed(st step, scored map[step]float64) string {
 		}
 	}
 	return service
-}
-
-// below reports whether a unit was called for by another, over any number of
-// calls.
-func (u *unit) below(other *unit) bool {
-	p := u.parent
-	for range maxDepth {
-		if p == nil || p == other {
-			return p != nil
-		}
-		p = p.parent
-	}
-	return false
-}
-
-// unit is the work on one request within one service. What it wrote and what it
-// called are two tracks: their times come from two clocks and cannot be put in
-// one order.
-type unit struct {
-	service string
-	group   string
-	parent  *unit // the unit that called for it; nil: none is known
-	began   time.Time
-	tracks  [2]sequence
-}
-
-const (
-	wrote = iota
-	called
-)
-
-type event struct {
-	at    time.Time
-	track int
-	name  string
-}
-
-// traced are the units of one trace.
-type traced struct {
-	id    string
-	units []*unit
-	took  map[step]*unit
-}
-
-// maxDepth bounds how deep calls are followed.
-const maxDepth = 64
-
-// reader turns spans and logs into units.
-type reader struct {
-	miner *Miner
-}
-
-func newReader() *reader { return &reader{miner: NewMiner(MinerOptions{})} }
-
-type spanID struct{ trace, span string }
-
-// units gives the traces, sorted by their ids.
-func (r *reader) units(w Work) []*traced {
-	spans := make(map[spanID]*heal.Span, len(w.Spans))
-	for i := range w.Spans {
-		s := &w.Spans[i]
-		spans[spanID{s.TraceID, s.SpanID}] = s
-	}
-	entry := func(s *heal.Span) *heal.Span {
-		for range maxDepth {
-			p := spans[spanID{s.TraceID, s.ParentID}]
-			if p == nil || p == s || p.Service != s.Service {
-				return s
-			}
-			s = p
-		}
-		return s
-	}
-	calling := map[*heal.Span]bool{} // spans that stand for a call that is known by the other side
-	for i := range w.Spans {
-		s := &w.Spans[i]
-		if p := spans[spanID{s.TraceID, s.ParentID}]; p != nil && p.Service != s.Service {
-			calling[p] = true
-		}
-	}
-	events := map[*heal.Span][]event{}
-	for i := range w.Spans {
-		s := spans[spanID{w.Spans[i].TraceID, w.Spans[i].SpanID}]
-		if s != &w.Spans[i] {
-			continue // an id that is repeated
-		}
-		e := entry(s)
-		name := "op " + s.Operation
-		if s.Error {
-			name = "failed " + s.Operation
-		}
-		if s != e && !calling[s] {
-			events[e] = append(events[e], event{s.Start, called, name})
-		}
-		if s != e {
-			continue
-		}
-		events[e] = append(events[e], event{track: -1})
-		if p := spans[spanID{s.TraceID, s.ParentID}]; p != nil && p != s {
-			caller := entry(p)
-			events[caller] = append(events[caller], event{s.Start, called, "call " + s.Service + " " + s.Operation})
-		}
-	}
-	for _, l := range byTime(w.Logs) {
-		s := spans[spanID{l.TraceID, l.SpanID}]
-		if s == nil || l.SpanID == "" {
-			continue
-		}
-		if n, ok := r.miner.Add(read(l).message); ok {
-			events[entry(s)] = append(events[entry(s)], event{l.Time, wrote, "log " + strconv.Itoa(n)})
-		}
-	}
-	made := map[*heal.Span]*unit{}
-	byTrace := map[string]*traced{}
-	for e, list := range events {
-		slices.SortStableFunc(list, func(a, b event) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.name, b.name)) })
-		u := &unit{service: e.Service, group: e.Service + " " + e.Operation, began: e.Start}
-		for i := range u.tracks {
-			tr := &u.tracks[i]
-			tr.group = strconv.Itoa(i) + " " + u.group
-			for _, ev := range list {
-				if ev.track == i {
-					tr.events = append(tr.events, ev.name)
-				}
-			}
-		}
-		made[e] = u
-		t := byTrace[e.TraceID]
-		if t == nil {
-			t = &traced{id: e.TraceID}
-			byTrace[e.TraceID] = t
-		}
-		t.units = append(t.units, u)
-	}
-	for e, u := range made {
-		if p := spans[spanID{e.TraceID, e.ParentID}]; p != nil && entry(p) != e {
-			u.parent = made[entry(p)]
-		}
-	}
-	var list []*traced
-	for _, id := range slices.Sorted(maps.Keys(byTrace)) {
-		t := byTrace[id]
-		slices.SortFunc(t.units, func(a, b *unit) int { return cmp.Or(a.began.Compare(b.began), cmp.Compare(a.group, b.group)) })
-		list = append(list, t)
-	}
-	return list
-}
-
-// text is an event as people read it.
-func (r *reader) text(event string) string {
-	switch event {
-	case begin, end:
-		return ""
-	}
-	if n, ok := cutNumber(event); ok {
-		return r.miner.Text(n)
-	}
-	return event
-}
-
-func cutNumber(event string) (int, bool) {
-	const log = "log "
-	if len(event) <= len(log) || event[:len(log)] != log {
-		return 0, false
-	}
-	n, err := strconv.Atoi(event[len(log):])
-	return n, err == nil
 }
