@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,8 @@ type DB struct {
 	committed store.Revision
 	changed   chan struct{} // closed and replaced when a newer revision is known
 	nudge     func()        // wakes who listens
+
+	ending []<-chan struct{} // connections that are being closed
 
 	updates, commits, retries atomic.Uint64
 }
@@ -200,8 +203,37 @@ func (db *DB) longest() time.Duration { return max(db.opts.Statement, db.opts.Lo
 
 func (db *DB) dropWriter() {
 	if db.writer != nil {
-		db.writer.close()
+		db.drop(db.writer)
 		db.writer = nil
+	}
+}
+
+// drop closes a connection without waiting: one that was lost must not keep
+// from making another.
+func (db *DB) drop(s *session) {
+	closed := s.close()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.ending = slices.DeleteFunc(append(db.ending, closed), func(c <-chan struct{}) bool {
+		select {
+		case <-c:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// dropped waits until the connections are closed, but not for ever.
+func (db *DB) dropped() {
+	limit := time.NewTimer(2 * time.Second)
+	defer limit.Stop()
+	for _, closed := range db.ending {
+		select {
+		case <-closed:
+		case <-limit.C:
+			return
+		}
 	}
 }
 
@@ -215,7 +247,7 @@ func (db *DB) Close() error {
 	close(db.done)
 	for range cap(db.readers) {
 		if s := <-db.readers; s != nil {
-			s.close()
+			db.drop(s)
 		}
 	}
 	db.closeEar()
@@ -224,6 +256,7 @@ func (db *DB) Close() error {
 		_ = db.writer.do(context.Background(), &call{text: "DELETE FROM store_writer WHERE id = $1", args: [][]byte{textValue(db.id)}})
 	}
 	db.dropWriter()
+	db.dropped()
 	return nil
 }
 
@@ -245,7 +278,7 @@ func (db *DB) View(ctx context.Context, f func(store.Reader) error) error {
 		defer func() {
 			r.ended = true
 			if !s.lost() && s.do(context.Background(), &call{text: giveUp}) != nil {
-				s.close() // nothing was written through it
+				db.drop(s) // nothing was written through it
 			}
 		}()
 		return f(r)
@@ -268,7 +301,7 @@ func (db *DB) read(ctx context.Context, op string, calls []*call, f func(*sessio
 	}
 	defer func() {
 		if s != nil && s.lost() {
-			s.close()
+			db.drop(s)
 			s = nil
 		}
 		db.readers <- s
@@ -286,7 +319,7 @@ func (db *DB) read(ctx context.Context, op string, calls []*call, f func(*sessio
 			return f(s)
 		}
 		if s != nil {
-			s.close()
+			db.drop(s)
 			s = nil
 		}
 		if !passing(err) || !p.wait(ctx, db.done) {

@@ -69,9 +69,13 @@ func settings(c *pgconn.Config, o Options, idle time.Duration) *pgconn.Config {
 	set("lock_timeout", milliseconds(o.Lock))
 	set("idle_in_transaction_session_timeout", milliseconds(idle))
 	// Statements have the shape of an index; planning each anew costs more than
-	// running it, and compiling one costs a hundred times as much.
+	// running it, and compiling one costs a hundred times as much. A plan made
+	// while a queue was empty must not read all of it when it is full, and a
+	// bitmap would have to be sorted for a page.
 	set("plan_cache_mode", "force_generic_plan")
 	set("jit", "off")
+	set("enable_seqscan", "off")
+	set("enable_bitmapscan", "off")
 	c.RuntimeParams["synchronous_commit"] = strongest(c.RuntimeParams["synchronous_commit"])
 	c.RuntimeParams["client_encoding"] = "UTF8"
 	c.RuntimeParams["DateStyle"] = "ISO"

@@ -89,7 +89,7 @@ func (db *DB) Check(ctx context.Context) error {
 		defer func() {
 			s.longest = db.longest()
 			if !s.lost() && s.do(context.Background(), &call{text: giveUp}) != nil {
-				s.close() // nothing was written through it
+				db.drop(s) // nothing was written through it
 			}
 		}()
 		for _, name := range slices.Sorted(maps.Keys(db.tables)) {

@@ -110,3 +110,10 @@ func count(t testing.TB, db *DB) (n int64) {
 	}
 	return n
 }
+
+func TestSharedStore(t *testing.T) {
+	storetest.RunShared(t, func(t *testing.T) (a, b store.Store) {
+		o := Options{DSN: newDatabase(t, shared)}
+		return mustOpen(t, o), mustOpen(t, o)
+	})
+}

@@ -129,8 +129,7 @@ func (t *table) statement(l query.Listing, run query.Run) (string, [][]byte) {
 	order := " ORDER BY " + column + direction + ", key" + direction
 	switch run.Nulls {
 	case query.Only:
-		f.add(column + " IS NULL")
-		order = " ORDER BY key" + direction
+		f.add(column + " IS NULL") // the order names it all the same: the planner then follows the index
 	case query.None:
 		f.add(column + " IS NOT NULL")
 	case query.Ignored:

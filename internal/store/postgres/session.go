@@ -54,14 +54,14 @@ func (e *unreachable) Unwrap() error { return e.err }
 // lost tells that the connection is gone.
 func (s *session) lost() bool { return s.conn.IsClosed() }
 
-func (s *session) close() {
+// close ends the session, which the server does either way. What the library
+// still does in the background for a connection that was lost is over when
+// closed is, at most 15 s later.
+func (s *session) close() (closed <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = s.conn.Close(ctx) // the server ends the session either way
-	select {
-	case <-s.conn.CleanupDone():
-	case <-ctx.Done():
-	}
+	_ = s.conn.Close(ctx)
+	return s.conn.CleanupDone()
 }
 
 // do carries out all calls in one round trip and gives the first error; the

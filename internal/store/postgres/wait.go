@@ -153,7 +153,7 @@ func (db *DB) openEar(ctx context.Context) error {
 
 func (db *DB) dropEar() {
 	if db.ear.session != nil {
-		db.ear.session.close()
+		db.drop(db.ear.session)
 		db.ear.session = nil
 	}
 }

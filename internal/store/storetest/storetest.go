@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) (s store.Store, reopen func() sto
 		{"errors beside successes", testErrorsBesideSuccesses},
 		{"revisions in commit order", testRevisions},
 		{"compare and swap", testCompareAndSwap},
+		{"as if one after the other", testSerial},
 		{"snapshots", testSnapshots},
 		{"wait", testWait},
 		{"cancelled", testCancelled},
