@@ -55,7 +55,7 @@ func Departures(now, normal Work) []Departure {
 	for _, st := range slices.SortedFunc(maps.Keys(scored), step.compare) {
 		d := Departure{
 			Service: since.service[st], Score: scored[st], Example: since.steps[st][0].id,
-			After: r.text(st.from.event), Instead: r.text(st.to), Usually: r.text(before.mostly(st.from)),
+			After: r.text(st.from.newest()), Instead: r.text(st.to), Usually: r.text(before.mostly(st.from)),
 			Follows: since.followed(st, scored),
 		}
 		e := expected(since.places[st.from], len(before.steps[st]), before.places[st.from])

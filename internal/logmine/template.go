@@ -31,9 +31,9 @@ type Miner struct {
 }
 
 type template struct {
-	words  []string
-	steady int  // words that do not vary
-	open   bool // texts go on differently, and by more or fewer words
+	words []string
+	tells []bool // words by which texts are told apart
+	open  bool   // texts go on differently, and by more or fewer words
 }
 
 const wildcard = "<*>"
@@ -80,9 +80,7 @@ func (m *Miner) Add(text string) (int, bool) {
 	var t template
 	for _, tok := range m.tokens {
 		t.words = append(t.words, string(tok.text))
-		if tok.steady {
-			t.steady++
-		}
+		t.tells = append(t.tells, tok.tells)
 	}
 	m.templates = append(m.templates, t)
 	n := len(m.templates) - 1
@@ -117,11 +115,11 @@ func (m *Miner) lead() string {
 			level = levelOf(t.raw)
 		}
 		if place := placeOf(t.raw); place != "" && (m.known[place] || m.places[source(place)] < maxLines) {
-			m.tokens[i].text, m.tokens[i].steady = []byte(t.raw), true
+			m.tokens[i].text, m.tokens[i].steady, m.tokens[i].tells = []byte(t.raw), true, true
 			m.key = append(append(append(m.key, level...), '\n'), place...)
 			return place
 		}
-		if first < 0 && t.steady && levelOf(t.raw) == "" {
+		if first < 0 && t.tells {
 			first = i
 		}
 	}
@@ -134,23 +132,23 @@ func (m *Miner) lead() string {
 	return ""
 }
 
-// similarity is the part of the steady words that are equal.
+// similarity is the part of the telling words that are equal.
 func (t *template) similarity(tokens []token) float64 {
 	n := min(len(t.words), len(tokens))
-	same, steady, expected := 0, 0, 0
+	same, telling, expected := 0, 0, 0
 	for i := range n {
-		if t.words[i] != wildcard {
+		if t.tells[i] && t.words[i] != wildcard {
 			expected++
 		}
-		if !tokens[i].steady {
+		if !tokens[i].tells {
 			continue
 		}
-		steady++
+		telling++
 		if t.words[i] == string(tokens[i].text) {
 			same++
 		}
 	}
-	if whole := max(steady, expected); whole > 0 {
+	if whole := max(telling, expected); whole > 0 {
 		return float64(same) / float64(whole)
 	}
 	return 1 // nothing but values in both

@@ -11,6 +11,7 @@ type token struct {
 	raw    string
 	text   []byte // with what varies masked
 	steady bool   // nothing of it varies
+	tells  bool   // steady, and not only the name of a value or the level
 }
 
 // tokenise takes a text apart into m.tokens, at most MaxTokens.
@@ -25,6 +26,23 @@ func (m *Miner) tokenise(text string) {
 			m.token(text[from:at])
 		}
 		at++
+	}
+	m.telling()
+}
+
+// telling marks the words that tell texts apart. Names of values, as in
+// "request: 17", and levels stand in many; where a text has nothing else, they
+// have to do.
+func (m *Miner) telling() {
+	found := false
+	for i := range m.tokens {
+		t := &m.tokens[i]
+		name := t.raw[len(t.raw)-1] == ':' && i+1 < len(m.tokens) && !m.tokens[i+1].steady
+		t.tells = t.steady && !name && levelOf(t.raw) == ""
+		found = found || t.tells
+	}
+	for i := range m.tokens {
+		m.tokens[i].tells = m.tokens[i].tells || !found && m.tokens[i].steady
 	}
 }
 
@@ -54,7 +72,7 @@ func (m *Miner) token(raw string) {
 		steady = start > 0 || end < len(raw) // what stands around it stays
 	}
 	// Should bytes grow, tokens made before keep the old ones.
-	m.tokens = append(m.tokens, token{raw, m.bytes[from:len(m.bytes):len(m.bytes)], steady})
+	m.tokens = append(m.tokens, token{raw: raw, text: m.bytes[from:len(m.bytes):len(m.bytes)], steady: steady})
 }
 
 func mark(c byte) bool {
