@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/homeostat/homeostat/internal/detect"
 )
@@ -168,4 +169,17 @@ func TestSeriesDoesNotAllocate(t *testing.T) {
 	}); got != 0 {
 		t.Errorf("got %v allocations a point, want none", got)
 	}
+}
+
+func BenchmarkSeries(b *testing.B) {
+	x := daily(1, 8192)
+	var s detect.Series
+	at := now
+	b.ReportAllocs()
+	b.ReportMetric(float64(unsafe.Sizeof(s)), "B/series")
+	for i := 0; b.Loop(); i++ {
+		at = at.Add(step)
+		s.Observe(at, x[i%len(x)])
+	}
+	b.ReportMetric(float64(unsafe.Sizeof(s)), "B/series")
 }
