@@ -131,6 +131,25 @@ const (
 	msgEvent
 	msgLink
 	msgStatus
+	msgLogs
+	msgResourceLogs
+	msgScopeLogs
+	msgRecord
+	msgMetrics
+	msgResourceMetrics
+	msgScopeMetrics
+	msgMetric
+	msgNumbers
+	msgNumber
+	msgExemplar
+	msgHistograms
+	msgHistogram
+	msgExponentials
+	msgExponential
+	msgBuckets
+	msgSummaries
+	msgSummary
+	msgQuantile
 )
 
 var schemas = [...][]slot{
@@ -156,4 +175,42 @@ var schemas = [...][]slot{
 	msgEvent:  {{2, holdsText, msgNone}, {3, holdsMessage, msgPair}},
 	msgLink:   {{1, holdsTraceID, msgNone}, {2, holdsSpanID, msgNone}, {3, holdsText, msgNone}, {4, holdsMessage, msgPair}},
 	msgStatus: {{2, holdsText, msgNone}},
+
+	msgLogs:         {{1, holdsMessage, msgResourceLogs}},
+	msgResourceLogs: {{1, holdsMessage, msgResource}, {2, holdsMessage, msgScopeLogs}, {3, holdsText, msgNone}},
+	msgScopeLogs:    {{1, holdsMessage, msgScope}, {2, holdsMessage, msgRecord}, {3, holdsText, msgNone}},
+	msgRecord: {
+		{3, holdsText, msgNone},
+		{5, holdsMessage, msgValue},
+		{6, holdsMessage, msgPair},
+		{9, holdsTraceID, msgNone},
+		{10, holdsSpanID, msgNone},
+		{12, holdsText, msgNone},
+	},
+
+	msgMetrics:         {{1, holdsMessage, msgResourceMetrics}},
+	msgResourceMetrics: {{1, holdsMessage, msgResource}, {2, holdsMessage, msgScopeMetrics}, {3, holdsText, msgNone}},
+	msgScopeMetrics:    {{1, holdsMessage, msgScope}, {2, holdsMessage, msgMetric}, {3, holdsText, msgNone}},
+	msgMetric: {
+		{1, holdsText, msgNone},
+		{2, holdsText, msgNone},
+		{3, holdsText, msgNone},
+		{5, holdsMessage, msgNumbers},
+		{7, holdsMessage, msgNumbers},
+		{9, holdsMessage, msgHistograms},
+		{10, holdsMessage, msgExponentials},
+		{11, holdsMessage, msgSummaries},
+		{12, holdsMessage, msgPair},
+	},
+	msgNumbers:      {{1, holdsMessage, msgNumber}},
+	msgNumber:       {{7, holdsMessage, msgPair}, {5, holdsMessage, msgExemplar}},
+	msgExemplar:     {{7, holdsMessage, msgPair}, {4, holdsSpanID, msgNone}, {5, holdsTraceID, msgNone}},
+	msgHistograms:   {{1, holdsMessage, msgHistogram}},
+	msgHistogram:    {{9, holdsMessage, msgPair}, {6, holdsFixed, msgNone}, {7, holdsFixed, msgNone}, {8, holdsMessage, msgExemplar}},
+	msgExponentials: {{1, holdsMessage, msgExponential}},
+	msgExponential:  {{1, holdsMessage, msgPair}, {8, holdsMessage, msgBuckets}, {9, holdsMessage, msgBuckets}, {11, holdsMessage, msgExemplar}},
+	msgBuckets:      {{2, holdsVarints, msgNone}},
+	msgSummaries:    {{1, holdsMessage, msgSummary}},
+	msgSummary:      {{7, holdsMessage, msgPair}, {6, holdsMessage, msgQuantile}},
+	msgQuantile:     {},
 }
