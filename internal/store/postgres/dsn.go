@@ -102,12 +102,14 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 func (d DSN) libpqSettings() (map[string]string, error) {
 	all := map[string]string{}
 	if text := string(d); strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
-		u, err := url.Parse(text)
-		if err != nil {
-			return nil, heal.Errorf(heal.Invalid, "", "the DSN is not a URL that the tools of PostgreSQL read")
-		}
-		for name, values := range u.Query() {
-			all[name] = values[len(values)-1]
+		_, query, _ := strings.Cut(text, "?")
+		for pair := range strings.SplitSeq(query, "&") {
+			name, value, _ := strings.Cut(pair, "=")
+			value, err := url.PathUnescape(value) // a plus is a plus
+			if err != nil {
+				return nil, heal.Errorf(heal.Invalid, "", "the value of %s in the DSN is not encoded as in a URL", name)
+			}
+			all[name] = value
 		}
 		return all, nil
 	}

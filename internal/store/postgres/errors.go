@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -81,6 +82,9 @@ func explain(name string, err error) error {
 		return heal.Errorf(heal.Transient, "", "%w", err)
 	case passing(err):
 		return heal.Errorf(heal.Transient, "", "no connection to %s: %w", name, err)
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return heal.Errorf(heal.Denied, "", "the certificate of %s does not prove what the DSN asks for: %w", name, err)
 	}
 	if _, ok := errors.AsType[*unreachable](err); ok {
 		return heal.Errorf(heal.Transient, "", "no connection to %s: %w", name, err)

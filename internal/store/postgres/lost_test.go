@@ -251,15 +251,7 @@ func TestForeignLock(t *testing.T) {
 // while many write through two stores. What was acknowledged is there, once;
 // what was refused is not.
 func TestRestarts(t *testing.T) {
-	server, err := pgtest.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Remove(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := newServer(t)
 	o := Options{DSN: newDatabase(t, server), Patience: 30 * time.Second}
 	stores := []*DB{mustOpen(t, o), mustOpen(t, o)}
 	w := &writers{stores: stores, stop: make(chan struct{})}

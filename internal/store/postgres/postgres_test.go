@@ -56,6 +56,21 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// newServer gives a server of the test's own.
+func newServer(t *testing.T, settings ...string) *pgtest.Server {
+	t.Helper()
+	server, err := pgtest.New(settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
 func newDatabase(t testing.TB, s *pgtest.Server) DSN {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
