@@ -15,10 +15,10 @@ import (
 // What begins a case, joins one or clears in one is taken at once. What only
 // says again what a case holds already waits so long for more of it, since a
 // case is written whole each time.
-const gatherFor = 500 * time.Millisecond
+const gatherFor = 2 * time.Second
 
 // gatherMost bounds the batches of signals taken together.
-const gatherMost = 100
+const gatherMost = 200
 
 // gathering is the batches of signals that were read and not taken yet, oldest
 // first. It belongs to the incident stage.
