@@ -42,14 +42,20 @@ func (s *scene) newLedger() *ledger {
 		return l
 	}
 	l.measure = symptoms[p.Key.Type]
-	mine, measured := lossOf(s.in.Signals[s.alerted].Series, l.measure, s.in.Incident.BeganAt)
+	began, requests := s.in.Incident.BeganAt, 1.0
+	if counts, ok := accounted(s.in.Signals[s.alerted].measured(), MeasureTraffic); ok {
+		if usual := finite(counts.Normal); len(usual) > 0 {
+			requests = median(usual)
+		}
+	}
+	mine, measured := lossOf(s.in.Signals[s.alerted].measured(), l.measure, began, requests)
 	if !measured {
 		return l
 	}
 	// All are measured by what shows the loss of the alerted one best.
 	change := mine.hasChange && mine.change.surprise > mine.level.surprise
 	for id, signals := range s.in.Signals {
-		loss, ok := lossOf(signals.Series, l.measure, s.in.Incident.BeganAt)
+		loss, ok := lossOf(signals.measured(), l.measure, began, requests)
 		switch {
 		case ok && change && loss.hasChange:
 			l.losses[id] = loss.change
@@ -82,8 +88,9 @@ func (l *ledger) accountedFor(s *scene) bool {
 	return false
 }
 
-// lossOf is the loss of an entity per sample.
-func lossOf(series []Series, measure Measure, began time.Time) (shifts, bool) {
+// lossOf is the loss of an entity per sample. requests is how many there are to a
+// sample if the entity's own are not counted.
+func lossOf(series []Series, measure Measure, began time.Time, requests float64) (shifts, bool) {
 	pick, ok := accounted(series, measure)
 	if !ok {
 		return shifts{}, false
@@ -94,7 +101,7 @@ func lossOf(series []Series, measure Measure, began time.Time) (shifts, bool) {
 	}
 	base := median(usual)
 	traffic, _ := accounted(series, MeasureTraffic)
-	return shiftsOf(lost(pick.Normal, base, traffic.Normal), lost(pick.Window, base, traffic.Window), began)
+	return shiftsOf(lost(pick.Normal, base, traffic.Normal, requests), lost(pick.Window, base, traffic.Window, requests), began)
 }
 
 // accounted is the series of a measure that sums are made of: the mean before
@@ -115,10 +122,9 @@ func accounted(series []Series, measure Measure) (Series, bool) {
 }
 
 // lost are the losses of each sample. A sample without a count of its requests
-// counts as the usual number of them; without any counts, as one.
-func lost(samples []Sample, usual float64, traffic []Sample) []Sample {
+// counts as the usual number of them.
+func lost(samples []Sample, usual float64, traffic []Sample, often float64) []Sample {
 	counts := finite(traffic)
-	often := 1.0
 	if len(counts) > 0 {
 		often = median(counts)
 	}
@@ -190,6 +196,9 @@ func (l *ledger) losing(s *scene, id heal.EntityID) []debtor {
 // measuredBelow gives what an entity calls, and what those call that are not
 // measured themselves, sorted.
 func (l *ledger) measuredBelow(s *scene, id heal.EntityID) []heal.EntityID {
+	if id == s.alerted && !s.placed(id) {
+		return l.others(s)
+	}
 	seen := map[heal.EntityID]bool{id: true}
 	var out []heal.EntityID
 	for queue := s.below(id); len(queue) > 0; queue = queue[1:] {
@@ -205,6 +214,18 @@ func (l *ledger) measuredBelow(s *scene, id heal.EntityID) []heal.EntityID {
 		}
 	}
 	slices.Sort(out)
+	return out
+}
+
+// others gives all that are measured but the alerted one: where nothing is known
+// of who calls whom, each of them may be what it waits for.
+func (l *ledger) others(s *scene) []heal.EntityID {
+	var out []heal.EntityID
+	for _, id := range slices.Sorted(maps.Keys(l.losses)) {
+		if id != s.alerted {
+			out = append(out, id)
+		}
+	}
 	return out
 }
 

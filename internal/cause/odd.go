@@ -57,7 +57,7 @@ func (s *subject) series() {
 		e := heal.Evidence{Kind: heal.EvidenceMetric, Entity: s.id, Query: names[measure], At: s.in.Now}
 		weight := o.least + (o.most-o.least)*doublings(sh.surprise)
 		weight *= min(1, float64(sh.samples)/enough) // a short past has shown little of what is usual
-		if len(s.ledger.passed) > 0 { // it is known where the loss is: elsewhere, what is odd is an aside
+		if len(s.ledger.passed) > 0 {                // it is known where the loss is: elsewhere, what is odd is an aside
 			weight *= aside + (1-aside)*share(s.ledger.passed[s.id])
 		}
 		s.findings = append(s.findings, finding{

@@ -16,6 +16,7 @@ const (
 	RequestRate     = "request_rate"        // served
 	InboundP99      = "inbound_latency_p99" // as callers see it
 	InboundErrors   = "inbound_error_ratio" // as callers see it
+	InboundRate     = "inbound_rate"        // as callers see it
 	CPU             = "cpu"
 	Memory          = "memory"       // share of the limit
 	MemoryBytes     = "memory_bytes" // in use
@@ -77,6 +78,7 @@ var served = []template{
 var inbound = []template{
 	{InboundP99, `histogram_quantile(0.99, sum by (le) (rate(traces_service_graph_request_client_seconds_bucket{$server}[$w])))`, "s", shortWindow, false},
 	{InboundErrors, `(sum(rate(traces_service_graph_request_failed_total{$server}[$w])) or vector(0)) / sum(rate(traces_service_graph_request_total{$server}[$w]))`, "1", shortWindow, false},
+	{InboundRate, `sum(rate(traces_service_graph_request_total{$server}[$w]))`, "1/s", shortWindow, false},
 }
 
 // runtime are the questions about the processes of a service.

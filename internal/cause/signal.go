@@ -36,6 +36,7 @@ type Signals struct {
 type Metric struct {
 	Value    float64
 	Baseline *float64 // the same before the case, nil if there was none
+	Usual    []Sample // the answers Baseline is the median of
 	At       time.Time
 	Expr     string
 	Unit     string

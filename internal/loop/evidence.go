@@ -30,22 +30,31 @@ func (l *Loop) gather(ctx context.Context, inc *heal.Incident, entities []heal.E
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	signals := make(map[heal.EntityID]cause.Signals, len(entities))
+	var work requests
 	slots := make(chan struct{}, gatherers)
 	for _, id := range entities {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			s := l.signals(ctx, inc, id)
+			s, of := l.signals(ctx, inc, id)
 			mu.Lock()
 			defer mu.Unlock()
 			signals[id] = s
+			work.add(of)
 		})
 	}
 	wg.Wait()
+	for id, departs := range work.departures() {
+		if s, asked := signals[id]; asked {
+			s.Departs = departs
+			signals[id] = s
+		}
+	}
 	return signals
 }
 
-func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID) cause.Signals {
+func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID) (cause.Signals, requests) {
+	var work requests
 	now := l.now()
 	s := cause.Signals{Metrics: map[string]cause.Metric{}}
 	for _, m := range inc.Members {
@@ -66,9 +75,9 @@ func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID
 	if known {
 		l.measure(ctx, &s, inc, id, now)
 	}
-	gap("logs", l.readLogs(ctx, &s, inc, id, now))
-	gap("spans", l.readSpans(ctx, &s, inc, id, now))
-	return s
+	gap("logs", l.readLogs(ctx, &s, &work, inc, id, now))
+	gap("spans", l.readSpans(ctx, &s, &work, inc, id, now))
+	return s, work
 }
 
 // measure asks the metrics. A question without an answer is not a gap: most
@@ -88,33 +97,36 @@ func (l *Loop) measure(ctx context.Context, s *cause.Signals, inc *heal.Incident
 		}
 		m := cause.Metric{Value: value, At: now, Expr: q.Expr, Unit: q.Unit}
 		if q.Baseline {
-			m.Baseline = l.baseline(ctx, q.Expr, inc.BeganAt)
+			m.Baseline, m.Usual = l.baseline(ctx, q.Expr, inc.BeganAt)
 		}
 		s.Metrics[q.ID] = m
 	}
 }
 
-// baseline is the median of the answers to a question from before the case.
-func (l *Loop) baseline(ctx context.Context, expr string, began time.Time) *float64 {
+// baseline gives the answers to a question from before the case, and their
+// median, nil if there are none.
+func (l *Loop) baseline(ctx context.Context, expr string, began time.Time) (*float64, []cause.Sample) {
 	var values []float64
+	var samples []cause.Sample
 	for _, at := range cause.BaselineTimes(began) {
 		if began.Sub(at) > l.opts.Baseline {
 			break
 		}
 		if v, ok, err := l.parts.Metrics.Value(ctx, expr, at); err == nil && ok && v == v {
 			values = append(values, v)
+			samples = append(samples, cause.Sample{At: at, Value: v})
 		}
 	}
 	if len(values) == 0 {
-		return nil
+		return nil, nil
 	}
 	slices.Sort(values)
-	return &values[len(values)/2]
+	return &values[len(values)/2], samples
 }
 
 // readLogs mines the newest logs against a window of the same length from
 // before the case.
-func (l *Loop) readLogs(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time) error {
+func (l *Loop) readLogs(ctx context.Context, s *cause.Signals, work *requests, inc *heal.Incident, id heal.EntityID, now time.Time) error {
 	began := inc.BeganAt.Add(-time.Second)
 	from := latest(now.Add(-logWindow), began)
 	records, err := l.parts.Logs.Records(ctx, id, from, now)
@@ -126,6 +138,7 @@ func (l *Loop) readLogs(ctx context.Context, s *cause.Signals, inc *heal.Inciden
 	if err != nil {
 		return err
 	}
+	work.now.Logs, work.before.Logs = records, before
 	sum := logmine.Summarise(records, before)
 	s.Newest = latest(s.Newest, sum.Last)
 	for _, f := range sum.Patterns {
@@ -136,7 +149,7 @@ func (l *Loop) readLogs(ctx context.Context, s *cause.Signals, inc *heal.Inciden
 	return nil
 }
 
-func (l *Loop) readSpans(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time) error {
+func (l *Loop) readSpans(ctx context.Context, s *cause.Signals, work *requests, inc *heal.Incident, id heal.EntityID, now time.Time) error {
 	if id.Kind() != heal.KindService {
 		return nil
 	}
@@ -148,6 +161,7 @@ func (l *Loop) readSpans(ctx context.Context, s *cause.Signals, inc *heal.Incide
 	if err != nil {
 		return err
 	}
+	work.now.Spans, work.before.Spans = spans, before
 	for _, span := range slices.Concat(before, spans) {
 		if span.Service == id.Name() {
 			s.Newest = latest(s.Newest, span.Start.Add(span.Duration))
