@@ -188,7 +188,7 @@ func (db *DB) undo(t *tx, before store.Revision) {
 
 // handOver gives the open transaction to the next in line, or commits it.
 func (db *DB) handOver() {
-	if g := db.group; g != nil && g.size < groupSize && time.Since(g.began) < groupTime && db.turn.Pass() {
+	if g := db.group; g != nil && g.size < groupSize && time.Since(g.began) < db.groupTime && db.turn.Pass() {
 		return
 	}
 	db.commit()

@@ -30,6 +30,7 @@ type DB struct {
 	turn    turn.Turn
 
 	writing, reading *pgconn.Config // of the connections
+	groupTime        time.Duration
 
 	// Owned by whoever holds the turn.
 	writer  *session
@@ -112,9 +113,11 @@ func open(ctx context.Context, o Options, migrations []migration) (*DB, error) {
 		writing: settings(config, o, writerIdle),
 		reading: settings(config, o, readerIdle),
 		readers: make(chan *session, cmp.Or(o.Readers, 4)),
-		done:    make(chan struct{}),
-		ear:     ear{turn: make(chan struct{}, 1)},
-		changed: make(chan struct{}),
+
+		groupTime: groupTime,
+		done:      make(chan struct{}),
+		ear:       ear{turn: make(chan struct{}, 1)},
+		changed:   make(chan struct{}),
 	}
 	op += " in " + db.name
 	if err := db.openWriter(ctx); err != nil {

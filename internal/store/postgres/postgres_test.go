@@ -20,6 +20,9 @@ import (
 var shared *pgtest.Server
 
 func TestMain(m *testing.M) {
+	if dsn := os.Getenv(childVar); dsn != "" {
+		os.Exit(child(dsn))
+	}
 	before := goleak.IgnoreCurrent()
 	code := func() int {
 		var err error
