@@ -1,0 +1,270 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/gateway/spool"
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/otlp"
+	"github.com/homeostat/homeostat/internal/wire"
+)
+
+// Options of a Gateway; a zero field takes its default.
+type Options struct {
+	Traces, Metrics, Logs PipelineOptions
+
+	Settings
+	Batch       BatchOptions
+	Tail        *wire.TailOptions // nil: each span is decided on alone
+	RED         wire.Options
+	SteerEvery  time.Duration // 60 s
+	StopTimeout time.Duration // 10 s to empty the queues at the end
+	Logger      *slog.Logger  // nil: silent
+}
+
+// Settings are what can be changed while the gateway runs.
+type Settings struct {
+	Sampler wire.SamplerOptions // its Rate is where steering begins
+	Steer   wire.Steering
+	Export  ExportOptions
+}
+
+// Gateway samples, batches and exports. It is an otlp.RawSink.
+type Gateway struct {
+	opts      Options
+	log       *slog.Logger
+	red       *wire.Aggregator
+	tail      *wire.Tail // nil: each span is decided on alone
+	pipelines [otlp.SignalLogs + 1]*pipeline
+	scanners  sync.Pool
+	outputs   sync.Pool // of *[]byte
+	counts    counts
+
+	sampler  atomic.Pointer[wire.Sampler]
+	rate     atomic.Uint64 // bits of the base rate
+	stopping atomic.Bool
+
+	mu       sync.Mutex
+	settings Settings
+	set      *backends
+	changed  chan struct{} // closed when set is replaced
+}
+
+// New makes a Gateway and opens its spools; nothing is sent before Run.
+func New(o Options) (*Gateway, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.SteerEvery <= 0 {
+		o.SteerEvery = time.Minute
+	}
+	if o.StopTimeout <= 0 {
+		o.StopTimeout = 10 * time.Second
+	}
+	o.Batch = o.Batch.withDefaults()
+	now := time.Now()
+	g := &Gateway{opts: o, log: o.Logger, red: wire.New(o.RED, now), settings: o.Settings, changed: make(chan struct{})}
+	g.scanners.New = func() any { return new(wire.Scanner) }
+	g.outputs.New = func() any { return new([]byte) }
+	if o.Tail != nil {
+		g.tail = wire.NewTail(*o.Tail, now)
+	}
+	g.sample(o.Sampler)
+	set, err := openBackends(o.Export)
+	if err != nil {
+		return nil, err
+	}
+	g.set = set
+	for sig, p := range map[otlp.Signal]PipelineOptions{otlp.SignalTraces: o.Traces, otlp.SignalMetrics: o.Metrics, otlp.SignalLogs: o.Logs} {
+		if p.QueueBytes <= 0 {
+			p.QueueBytes = 64 << 20
+		}
+		g.pipelines[sig] = &pipeline{
+			sig: sig, mode: p.Mode, queue: newQueue(p.QueueBytes, newAdapter(o.Batch, now)), parallel: set.opts.Parallel,
+			current: g.use, changed: g.changes, log: o.Logger, scanners: &g.scanners,
+		}
+		if p.Mode == ModeSpool {
+			if g.pipelines[sig].spool, err = spool.Open(p.Spool); err != nil {
+				return nil, errors.Join(err, g.close())
+			}
+			g.pipelines[sig].queue.leaves = g.pipelines[sig].leaves
+		}
+	}
+	return g, nil
+}
+
+// Take takes one request, as otlp.RawSink says.
+func (g *Gateway) Take(ctx context.Context, sig otlp.Signal, request []byte) (items int, err error) {
+	if g.stopping.Load() {
+		return 0, heal.Errorf(heal.Unknown, "take request", "the gateway is stopping")
+	}
+	switch sig {
+	case otlp.SignalTraces:
+		if g.tail != nil {
+			return g.holdTraces(request)
+		}
+		return g.takeTraces(ctx, request)
+	case otlp.SignalMetrics:
+		items, err = wire.CheckMetrics(request)
+	case otlp.SignalLogs:
+		items, err = wire.CheckLogs(request)
+	}
+	if err != nil || items == 0 {
+		return 0, err
+	}
+	if err := g.pipelines[sig].take(ctx, request, items); err != nil {
+		return 0, err
+	}
+	g.counts.taken[sig].Add(uint64(items))
+	return items, nil
+}
+
+// takeTraces samples a request and takes what is kept.
+func (g *Gateway) takeTraces(ctx context.Context, request []byte) (int, error) {
+	s, _ := g.scanners.Get().(*wire.Scanner)
+	defer g.scanners.Put(s)
+	out, _ := g.outputs.Get().(*[]byte)
+	defer g.outputs.Put(out)
+	var result wire.Result
+	var err error
+	if *out, result, err = s.Scan(request, g.sampler.Load(), (*out)[:0]); err != nil {
+		return 0, err
+	}
+	if kept := result.Kept(); kept > 0 {
+		if err := g.pipelines[otlp.SignalTraces].take(ctx, *out, kept); err != nil {
+			return 0, err
+		}
+	}
+	g.red.Take(s) // only now: what is refused comes again
+	g.counts.sampled(&result)
+	g.counts.taken[otlp.SignalTraces].Add(uint64(result.Spans))
+	return result.Spans, nil
+}
+
+// holdTraces holds a request until its traces can be decided on.
+func (g *Gateway) holdTraces(request []byte) (int, error) {
+	s, _ := g.scanners.Get().(*wire.Scanner)
+	defer g.scanners.Put(s)
+	result, err := s.Watch(request, g.sampler.Load())
+	if err != nil || result.Spans == 0 {
+		return 0, err
+	}
+	g.red.Take(s)
+	g.tail.Hold(append([]byte(nil), request...), s, result.Spans, time.Now())
+	g.counts.taken[otlp.SignalTraces].Add(uint64(result.Spans))
+	return result.Spans, nil
+}
+
+// decide decides on the requests whose window is over, or on all.
+func (g *Gateway) decide(ctx context.Context, all bool) {
+	s, _ := g.scanners.Get().(*wire.Scanner)
+	defer g.scanners.Put(s)
+	var out []byte
+	for {
+		request := g.tail.Next(time.Now(), all)
+		if request == nil {
+			return
+		}
+		var result wire.Result
+		var err error
+		if out, result, err = g.tail.Decide(s, request, g.sampler.Load(), out[:0]); err != nil {
+			g.log.Error("a request that was taken cannot be decided on", slog.Any("error", err)) // a bug: Watch refuses those
+			g.counts.undecidable.Add(1)
+			continue
+		}
+		g.counts.sampled(&result)
+		for kept := result.Kept(); kept > 0; {
+			err := g.pipelines[otlp.SignalTraces].take(ctx, out, kept)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				g.pipelines[otlp.SignalTraces].left.Add(uint64(kept))
+				break
+			}
+			_ = sleep(ctx, 50*time.Millisecond) // meanwhile requests wait where they are, which is bounded
+		}
+	}
+}
+
+// Run works until ctx ends, then empties what is in memory within StopTimeout
+// and closes everything. Who serves requests must have stopped by then.
+func (g *Gateway) Run(ctx context.Context) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, p := range g.pipelines {
+		wg.Go(func() { p.run(work) })
+	}
+	g.tick(ctx, work)
+	g.stopping.Store(true)
+	g.empty(work)
+	cancel()
+	wg.Wait()
+	return g.close()
+}
+
+// tick does what time asks for until ctx ends.
+func (g *Gateway) tick(ctx, work context.Context) {
+	var deciding sync.WaitGroup
+	defer deciding.Wait()
+	if g.tail != nil {
+		deciding.Go(func() {
+			for sleep(ctx, 20*time.Millisecond) == nil {
+				g.decide(work, false)
+			}
+		})
+	}
+	ticker := time.NewTicker(g.opts.SteerEvery)
+	defer ticker.Stop()
+	before, at := g.counts.taken[otlp.SignalTraces].Load(), time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			spans := g.counts.taken[otlp.SignalTraces].Load()
+			g.steer(float64(spans-before) / now.Sub(at).Seconds())
+			before, at = spans, now
+		}
+	}
+}
+
+// empty gives what is in memory a last chance.
+func (g *Gateway) empty(work context.Context) {
+	ctx, cancel := context.WithTimeout(work, g.opts.StopTimeout)
+	defer cancel()
+	if g.tail != nil {
+		g.decide(ctx, true)
+	}
+	for _, p := range g.pipelines {
+		if p.spool != nil {
+			continue // it is on disk
+		}
+		select {
+		case <-p.queue.drain():
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (g *Gateway) close() error {
+	errs := []error{g.set.close()}
+	for _, p := range g.pipelines {
+		if p == nil {
+			continue
+		}
+		if p.spool != nil {
+			errs = append(errs, p.spool.Close())
+		}
+		if n := p.left.Load(); n > 0 {
+			g.log.Error("items were lost: no backend took them before the end", slog.String("signal", p.sig.String()), slog.Uint64("items", n))
+		}
+	}
+	return errors.Join(errs...)
+}
