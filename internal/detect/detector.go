@@ -10,22 +10,20 @@ import (
 // Method names a way of judging a series.
 type Method string
 
-// The methods. The first six judge alone; the others are members of Series too.
+// The methods that judge a series alone, and the members of Series and Vectors.
 const (
-	MethodEWMA        Method = "ewma"
-	MethodSigma       Method = "three_sigma"
-	MethodRobust      Method = "robust_z"
-	MethodSeason      Method = "season"
-	MethodChange      Method = "change_point"
-	MethodRate        Method = "rate_of_change"
-	MethodEnvelope    Method = "daily_range"
-	MethodWeek        Method = "recent_daily_range"
-	MethodLevel       Method = "level"
-	MethodValue       Method = "new_value"
-	MethodMove        Method = "new_move"
-	MethodMultivar    Method = "isolation_forest"
-	MethodDeviation   Method = "deviation"
-	MethodCorrelation Method = "correlation"
+	MethodEWMA   Method = "ewma"
+	MethodSigma  Method = "three_sigma"
+	MethodRobust Method = "robust_z"
+	MethodSeason Method = "season"
+	MethodCUSUM  Method = "change_point"
+	MethodRate   Method = "rate_of_change"
+	MethodDay    Method = "daily_range"
+	MethodMonth  Method = "recent_daily_range"
+	MethodLevel  Method = "level"
+	MethodTurn   Method = "level_change"
+	MethodValue  Method = "new_value"
+	MethodShort  Method = "new_short_mean"
 )
 
 // Detector judges one series point by point, in constant memory and without

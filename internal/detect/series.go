@@ -10,18 +10,22 @@ type member uint8
 
 const (
 	memberDay member = iota
-	memberWeek
+	memberMonth
 	memberLevel
+	memberChange
 	memberValue
-	memberMove
+	memberShort
 	members
 )
 
-var memberMethods = [members]Method{MethodEnvelope, MethodWeek, MethodLevel, MethodValue, MethodMove}
+var memberMethods = [members]Method{MethodDay, MethodMonth, MethodLevel, MethodTurn, MethodValue, MethodShort}
 
+// What a series does at a time of day is remembered twice: finely and for long,
+// with what it does a little earlier or later allowed, and coarsely as it has
+// been of late.
 var (
-	dayShape  = envelopeShape{bins: 24, around: 2, memory: 180}
-	weekShape = envelopeShape{bins: 12, around: 0, memory: 8}
+	dayShape   = envelopeShape{bins: 24, around: 2, memory: 180}
+	monthShape = envelopeShape{bins: 12, around: 0, memory: 30}
 )
 
 // deadBand is how far, in units of spread, a point must be out of what was seen
@@ -32,18 +36,17 @@ const deadBand = 0.25
 // it grows.
 const hold = 100
 
-// DefaultSurprise is the surprise at which a point is an alarm: once in a
-// thousand points.
-var DefaultSurprise = math.Log(1000)
+// alarmEvery is once in how many points a point must be to be an alarm.
+const alarmEvery = 1000
 
 // Verdict is what a series says of a point.
 type Verdict struct {
-	// Surprise is the natural logarithm of once in how many points, summed over
+	// Surprise is the natural logarithm of once in how many points, joined over
 	// the members as the sides of a right angle are.
 	Surprise float64
-	// Score is Surprise put between 0 and 1, 0.5 at DefaultSurprise; 0 for a
-	// point that says nothing new: the event was told before and is not greater
-	// now.
+	// Score is Surprise put between 0 and 1, 0.5 at once in 1,000 points; 0 for
+	// a point that says nothing new: the event was told before and is not
+	// greater now.
 	Score float64
 	// Loudest is the member that was most surprised; empty if none was.
 	Loudest Method
@@ -53,15 +56,16 @@ type Verdict struct {
 // Alarm reports whether a person or the loop should be told.
 func (v Verdict) Alarm() bool { return v.Score >= 0.5 }
 
-// Series judges one series without any setting of its own. Five members look at
+// Series judges one series without any setting of its own. Its members look at
 // a point, each against its own memory of the series: is it outside the range of
-// this time of day, of the last week at this time of day, is the level of the
-// last 96 points, the value, the move something the series never had? Each
-// member's answer is weighed by how often it answered so before (see tail), so
-// a member that the series keeps surprising loses its voice.
+// this time of day, ever or of late; have the last 96 points another level, or
+// their newer half another than their older one; is the value, or the mean of
+// six, one the series never had? Each answer is weighed by how rare such an
+// answer was from that member (see tail), so a member that the series keeps
+// surprising loses its voice.
 //
-// A series may be multiplied and shifted: the verdicts stay. It holds no
-// pointers and is of fixed size.
+// A series may be multiplied and shifted: the verdicts stay. The zero value is
+// ready. It holds no pointers and is of fixed size.
 type Series struct {
 	gate   Gate
 	origin float64 // first value
@@ -71,10 +75,11 @@ type Series struct {
 	centre average // in units from the origin, as all below
 	spread average // of how far values are from centre
 	day    envelope
-	week   envelope
+	month  envelope
 	level  level
-	value  valueBook
-	move   moveBook
+	short  short
+	values book
+	means  book
 	tails  [members]tail
 	told   struct {
 		surprise float64
@@ -94,30 +99,30 @@ func (s *Series) Observe(at time.Time, v float64) Verdict {
 	if flaw != Flawless {
 		return Verdict{Flaw: flaw}
 	}
-	if s.gate.points == 1 {
+	now := s.gate.points
+	if now == 1 {
 		s.origin, s.first = v, at.Unix()
 	}
 	s.last = v
-	x := s.scaled(v)
 	if steps > levelWindow {
 		s.level.forget()
-		s.move.forget()
+		s.short.forget()
 	}
-	now := s.gate.points
+	x := s.scaled(v)
 	if now > 1 {
 		s.spread.add(abs(x-s.centre.mean), longMemory)
 	}
 	s.centre.add(x, longMemory)
-	spread := s.spread.mean
 
 	day := float64(at.Unix()-s.first) / 86400
 	s.bin = uint8(dayShape.bin(at))
-	raw := [members]float64{
-		memberDay:   s.matters(s.day.observe(dayShape, int(s.bin), day, x)),
-		memberWeek:  s.matters(s.week.observe(weekShape, weekShape.bin(at), day, x)),
-		memberLevel: s.level.observe(x),
-		memberValue: max(0, s.value.observe(now, spread, x)-deadBand),
-		memberMove:  max(0, s.move.observe(now, spread, x)-deadBand),
+	var raw [members]float64
+	raw[memberDay] = s.matters(s.day.observe(dayShape, int(s.bin), day, x))
+	raw[memberMonth] = s.matters(s.month.observe(monthShape, monthShape.bin(at), day, x))
+	raw[memberLevel], raw[memberChange] = s.level.observe(x)
+	raw[memberValue] = max(0, s.values.observe(now, s.spread.mean, x)-deadBand)
+	if mean, enough := s.short.observe(x); enough {
+		raw[memberShort] = max(0, s.means.observe(now, s.spread.mean, mean)-deadBand)
 	}
 	return s.weigh(now, &raw)
 }
@@ -135,11 +140,12 @@ func (s *Series) weigh(now uint32, raw *[members]float64) Verdict {
 		}
 	}
 	out.Surprise = math.Sqrt(sum)
-	if out.Surprise == 0 || s.told.at > 0 && now-s.told.at <= hold && out.Surprise <= s.told.surprise {
+	held := s.told.at > 0 && now-s.told.at <= hold
+	if out.Surprise == 0 || held && out.Surprise <= s.told.surprise {
 		return out
 	}
 	s.told.at, s.told.surprise = now, out.Surprise
-	out.Score = out.Surprise / (out.Surprise + DefaultSurprise)
+	out.Score = out.Surprise / (out.Surprise + math.Log(alarmEvery))
 	return out
 }
 
