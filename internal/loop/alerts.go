@@ -140,7 +140,7 @@ func (l *Loop) prepare(ctx context.Context, deliveries []store.Stored[delivery])
 	}
 	t := &taking{}
 	now := map[string]*heal.Alert{}
-	var expect []store.Revision
+	var were []store.Stored[heal.Alert] // what each takes the place of; Absent: nothing
 	var events []heal.AlertEvent
 	var signals []signal
 	for i := range deliveries {
@@ -154,13 +154,14 @@ func (l *Loop) prepare(ctx context.Context, deliveries []store.Stored[delivery])
 				a = &heal.Alert{}
 				now[in.Fingerprint] = a
 				t.next = append(t.next, a)
-				expect = append(expect, store.Absent)
+				were = append(were, store.Stored[heal.Alert]{Revision: store.Absent})
 			}
 			prev := a
 			if a.ID == "" {
 				prev = nil
 				if known, ok := before[in.Fingerprint]; ok {
-					prev, expect[len(expect)-1] = &known.Value, known.Revision
+					were[len(were)-1] = known
+					prev = &known.Value
 				}
 			}
 			next, happened, kind := alert.Apply(prev, *in, d.Received, func() heal.AlertID { return heal.AlertID(l.newID()) })
@@ -172,13 +173,13 @@ func (l *Loop) prepare(ctx context.Context, deliveries []store.Stored[delivery])
 		}
 	}
 	t.signals = len(signals)
-	return t, t.encode(expect, events, handOver(t.taken[0], signals))
+	return t, t.encode(were, events, handOver(t.taken[0], signals))
 }
 
-func (t *taking) encode(expect []store.Revision, events []heal.AlertEvent, handed []handover) (err error) {
+func (t *taking) encode(were []store.Stored[heal.Alert], events []heal.AlertEvent, handed []handover) (err error) {
 	t.records = make([]store.Record, len(t.next))
 	for i, a := range t.next {
-		if t.records[i], err = store.AlertKind.Encode(a, expect[i]); err != nil {
+		if t.records[i], err = store.AlertKind.Replace(were[i], a); err != nil {
 			return err
 		}
 	}

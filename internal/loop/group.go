@@ -173,13 +173,13 @@ func (l *Loop) assign(reader store.Reader, r *round, a *arrival) error {
 				l.open.remove(a.to.Join)
 				continue
 			}
-			c = &casework{Change: incident.Begin(inc.Value), expect: inc.Revision}
+			c = &casework{Change: incident.Begin(inc.Value), was: inc}
 			r.add(c)
 		}
 		before := len(c.story)
 		c.bring(a, l.now())
 		r.lines += len(c.story) - before
-		l.open.put(c.Incident, max(c.expect, 0))
+		l.open.put(c.Incident, max(c.was.Revision, 0))
 		return nil
 	}
 }
@@ -187,7 +187,7 @@ func (l *Loop) assign(reader store.Reader, r *round, a *arrival) error {
 // openCase makes a case for a fault that belongs to none.
 func (l *Loop) openCase(a *arrival) *casework {
 	now, f := l.now(), a.signal.Fault
-	c := &casework{Change: incident.Begin(incident.New(a.to.Join, f, now)), expect: store.Absent, changed: true}
+	c := &casework{Change: incident.Begin(incident.New(a.to.Join, f, now)), was: store.Stored[heal.Incident]{Revision: store.Absent}, changed: true}
 	c.DueAt = now.Add(max(l.opts.Settle, a.signal.Wait))
 	c.story = append(c.story, say(&c.Incident, now, "sense", fmt.Sprintf("%s: %s", f.Source, f.Message), a.to.Reasons...))
 	return c

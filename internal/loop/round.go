@@ -39,7 +39,7 @@ const (
 // casework is a case being changed by a round.
 type casework struct {
 	*incident.Change
-	expect   store.Revision
+	was      store.Stored[heal.Incident] // Absent: a new one
 	story    []*heal.TimelineEntry
 	arrivals []*arrival
 	changed  bool
@@ -94,7 +94,7 @@ func (r *round) mark(done map[string]uint64, arrivals ...*arrival) {
 // bring takes a signal into the case.
 func (c *casework) bring(a *arrival, now time.Time) {
 	c.arrivals = append(c.arrivals, a)
-	if c.expect == store.Absent && len(c.arrivals) == 1 {
+	if c.was.Revision == store.Absent && len(c.arrivals) == 1 {
 		return // it was opened with it
 	}
 	if a.signal.Kind == alert.SignalCleared {
@@ -241,7 +241,7 @@ func (r *round) next() (*writing, error) {
 }
 
 func (w *writing) encode(c *casework) error {
-	rec, err := store.IncidentKind.Encode(&c.Incident, c.expect)
+	rec, err := store.IncidentKind.Replace(c.was, &c.Incident)
 	if err != nil {
 		return err
 	}

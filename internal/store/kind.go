@@ -50,6 +50,16 @@ func (k Kind[T]) Encode(v *T, expect Revision) (Record, error) {
 	return r, nil
 }
 
+// Replace makes the record that puts v in the place of what was read or written
+// last, whose revision may be Absent. It spares the engine what did not change.
+func (k Kind[T]) Replace(was Stored[T], v *T) (Record, error) {
+	r, err := k.Encode(v, was.Revision)
+	if err == nil && k.Columns != nil && was.Revision > 0 {
+		r.Was = k.Columns(&was.Value)
+	}
+	return r, err
+}
+
 // Decode reads the value of a record.
 func (k Kind[T]) Decode(r Record) (T, error) {
 	var v T

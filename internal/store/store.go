@@ -86,6 +86,7 @@ type Record struct {
 	Key      string
 	Revision Revision
 	Columns  []any  // string, int64 or nil, in the order of the table's schema
+	Was      []any  // in a put that expects a revision, what Columns were then, if known: an engine may leave alone what is the same
 	Body     []byte // versioned JSON, see Kind
 }
 

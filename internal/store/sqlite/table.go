@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/homeostat/homeostat/internal/store"
 )
@@ -12,8 +13,9 @@ type table struct {
 	watched bool
 	columns []store.Column
 
-	get, put, insert, replace, remove string
-	fields                            string // what every read selects
+	get, put, insert, remove string
+	fields                   string   // what every read selects
+	replace                  sync.Map // statement by the columns it sets, as changed gives them
 }
 
 func compileTables(schema map[store.Table]store.TableSchema) map[store.Table]*table {
@@ -30,12 +32,11 @@ func compileTable(name store.Table, s store.TableSchema) *table {
 		fields = append(fields, c.Name)
 	}
 	fields = append(fields, "body")
-	var marks, sets, takes []string
+	var marks, takes []string
 	for i, f := range fields {
 		fields[i] = quote(f)
 		marks = append(marks, "?")
 		if i > 0 {
-			sets = append(sets, fields[i]+" = ?")
 			takes = append(takes, fields[i]+" = excluded."+fields[i])
 		}
 	}
@@ -44,9 +45,35 @@ func compileTable(name store.Table, s store.TableSchema) *table {
 	t.get = "SELECT " + t.fields + " FROM " + q + " WHERE key = ?"
 	t.insert = "INSERT INTO " + q + " (" + t.fields + ") VALUES (" + strings.Join(marks, ", ") + ")"
 	t.put = t.insert + " ON CONFLICT (key) DO UPDATE SET " + strings.Join(takes, ", ")
-	t.replace = "UPDATE " + q + " SET " + strings.Join(sets, ", ") + " WHERE key = ? AND revision = ?"
 	t.remove = "DELETE FROM " + q + " WHERE key = ?"
 	return t
+}
+
+// changed gives a bit for each column that a put may change: SQLite writes an
+// index anew if a column of it is set, even to what it was.
+func (t *table) changed(r store.Record) (bits uint64) {
+	for i := range r.Columns {
+		if len(r.Was) != len(r.Columns) || r.Was[i] != r.Columns[i] {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
+// replacing is the statement that replaces a record and sets those columns.
+func (t *table) replacing(changed uint64) string {
+	if text, ok := t.replace.Load(changed); ok {
+		return text.(string)
+	}
+	sets := "revision = ?"
+	for i, c := range t.columns {
+		if changed&(1<<i) != 0 {
+			sets += ", " + quote(c.Name) + " = ?"
+		}
+	}
+	text := "UPDATE " + quote(string(t.name)) + " SET " + sets + ", body = ? WHERE key = ? AND revision = ?"
+	t.replace.Store(changed, text)
+	return text
 }
 
 // column finds a column; "key" and "revision" exist in every table and are

@@ -49,8 +49,15 @@ func (t *tx) write(table *table, r store.Record) (int64, error) {
 	next := int64(t.revision + 1)
 	args := make([]any, 0, len(r.Columns)+4)
 	if r.Revision > 0 {
-		args = append(append(append(args, next), r.Columns...), body, r.Key, int64(r.Revision))
-		return t.s.affect(context.Background(), table.replace, args...)
+		args = append(args, next)
+		changed := table.changed(r)
+		for i, v := range r.Columns {
+			if changed&(1<<i) != 0 {
+				args = append(args, v)
+			}
+		}
+		args = append(args, body, r.Key, int64(r.Revision))
+		return t.s.affect(context.Background(), table.replacing(changed), args...)
 	}
 	args = append(append(append(args, r.Key, next), r.Columns...), body)
 	if r.Revision == store.Absent {

@@ -25,6 +25,26 @@ func testRecords(_ *testing.T, s *suite) {
 		s.Errorf("record read back (-want +got):\n%s", diff)
 	}
 
+	was := want.Columns
+	want = row(store.Incidents, "a", map[string]any{"state": "closed", "updated": int64(8)}) // and no service any more
+	want.Revision, want.Was, want.Body = got.Revision, was, []byte(`{"v":1}`)
+	revision := s.put(store.Incidents, want)
+	want.Revision, want.Was = revision, nil
+	got, err = s.get(store.Incidents, "a")
+	if err != nil {
+		s.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		s.Errorf("record put in the place of one that is known (-want +got):\n%s", diff)
+	}
+	s.view(func(r store.Reader) error {
+		page, err := r.List(store.Query{Table: store.Incidents, Order: "updated", Where: []store.Cond{{Column: "state", Op: store.Eq, Value: "closed"}}})
+		if len(page.Records) != 1 {
+			s.Errorf("listed by what changed: got %d records, want 1", len(page.Records))
+		}
+		return err
+	})
+
 	empty := s.put(store.Settings, store.Record{Key: "empty"})
 	got, err = s.get(store.Settings, "empty")
 	if err != nil || got.Body == nil || len(got.Body) != 0 || got.Revision != empty {
