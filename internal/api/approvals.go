@@ -26,7 +26,7 @@ func (s *server) approvals() {
 	for _, w := range []struct{ verb, word, title string }{{"approve", heal.Approved, "Approve"}, {"deny", heal.DeniedBy, "Deny"}} {
 		verb, word := w.verb, w.word
 		call := func(ctx context.Context, in *answerCall) (*body[form.Run], error) { return s.answerWith(ctx, in, word) }
-		about := "With the id of a case, the run of it that waits is meant. Needs approver, or to be whom the question names."
+		about := "With the id of a case, the run of it that waits is meant. Needs to be whom the question names: the person, or one who holds the role there; an admin holds every role. Where a quorum is asked for, each yes counts once for each person; one no is a no."
 		errors := []int{http.StatusNotFound, http.StatusUnprocessableEntity}
 		handle(s, route{
 			method: http.MethodPost, path: "/approvals/{id}/" + verb, id: verb, tag: "approvals", errors: errors,
@@ -75,14 +75,8 @@ func (s *server) answerWith(ctx context.Context, in *answerCall, word string) (*
 	if err != nil {
 		return nil, err
 	}
-	asked := run.Approval
-	if question.Task != "" {
-		asked = run.Task(question.Task).Approval
-	}
-	if err := mayAnswer(ctx, asked, auth.Approve, run.Scope); err != nil {
-		return nil, err
-	}
-	err = s.Engine.Answer(ctx, run.ID, engine.Answered{Task: question.Task, Answer: word, By: caller(ctx), Note: given.Note})
+	said := engine.Answered{Task: question.Task, Answer: word, By: caller(ctx), As: namesOf(ctx, run.Scope), Note: given.Note}
+	err = s.Engine.Answer(ctx, run.ID, said)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +146,29 @@ func questionOf(run *heal.Run, task string) (form.Waiting, error) {
 	return form.Waiting{}, heal.Errorf(heal.Conflict, "", "%d tasks of run %s wait; name one: %s", len(open), run.ID, strings.Join(tasks, ", "))
 }
 
-// mayAnswer lets those answer who may do the verb, and whom the question names:
+// namesOf are the names the caller may answer under: their own, unless it reads
+// as a role, and the roles they hold in the scope.
+func namesOf(ctx context.Context, scope heal.Scope) []string {
+	p, _ := auth.From(ctx)
+	var names []string
+	if auth.Role(p.Name).Validate() != nil {
+		names = append(names, p.Name)
+	}
+	for _, g := range p.Grants {
+		switch {
+		case !g.Scope.Contains(scope):
+		case g.Role == auth.Admin:
+			for _, r := range auth.Roles() {
+				names = append(names, string(r))
+			}
+		default:
+			names = append(names, string(g.Role))
+		}
+	}
+	return names
+}
+
+// mayAnswer lets those settle who may do the verb, and whom the question names:
 // as a person, or by a role they hold there.
 func mayAnswer(ctx context.Context, asked *heal.Approval, verb auth.Verb, scope heal.Scope) error {
 	p, _ := auth.From(ctx)
@@ -160,13 +176,8 @@ func mayAnswer(ctx context.Context, asked *heal.Approval, verb auth.Verb, scope 
 	if err == nil || asked == nil {
 		return err
 	}
-	if p.Name == asked.Owner {
+	if asked.Asks(namesOf(ctx, scope)) {
 		return nil
-	}
-	for _, g := range p.Grants {
-		if string(g.Role) == asked.Owner && g.Scope.Contains(scope) {
-			return nil
-		}
 	}
 	return err
 }

@@ -58,12 +58,50 @@ func TestWhoIsAskedMayAnswer(t *testing.T) {
 	id := d.start("confirm-two", "service/pay")
 	d.Until(t, id, func(r *heal.Run) bool { return len(form.WaitingOf(*r)) == 2 })
 	path := "/api/v1/runs/" + id + "/approve"
-	problem(t, d.ask("operator", "POST", path, `{"task":"right"}`), 403, "operator may not approve")
+	problem(t, d.ask("operator", "POST", path, `{"task":"right"}`), 403, "operator may not answer")
 	read[form.Run](t, d.ask("operator", "POST", path, `{"task":"left"}`), 200)
 	problem(t, d.ask("cart", "POST", path, `{"task":"right"}`), 403)
 	read[form.Run](t, d.ask("approver", "POST", path, ""), 200)
 	d.Until(t, id, isState(heal.RunSucceeded))
 	problem(t, d.ask("approver", "POST", path, `{"task":"left"}`), 409, "waits for no approval")
+}
+
+// The owner of a question is a person or a role; an approver is not an operator.
+func TestWrongRoleMayNotAnswer(t *testing.T) {
+	d := open(t, nil)
+	id := d.start("confirm-two", "service/pay")
+	d.Until(t, id, func(r *heal.Run) bool { return len(form.WaitingOf(*r)) == 2 })
+	path := "/api/v1/runs/" + id + "/approve"
+	problem(t, d.ask("approver", "POST", path, `{"task":"left"}`), 403, "approver may not answer", "operator is asked")
+	problem(t, d.ask("viewer", "POST", path, `{"task":"left"}`), 403)
+	read[form.Run](t, d.ask("admin", "POST", path, `{"task":"left"}`), 200)
+}
+
+func TestQuorum(t *testing.T) {
+	d := open(t, nil)
+	id := d.start("two-say-yes", "service/cart")
+	path := "/api/v1/runs/" + id + "/approve"
+	run := read[form.Run](t, d.ask("approver", "POST", path, `{"note":"fine"}`), 200)
+	if run.State != "waiting_approval" || len(run.Approval.Votes) != 1 {
+		t.Fatalf("after one yes of two: %s, %+v", run.State, run.Approval)
+	}
+	problem(t, d.ask("approver", "POST", path, `{"note":"again"}`), 409, "has the yes of approver already", "1 more")
+	list := read[form.Page[form.Waiting]](t, d.ask("viewer", "GET", "/api/v1/approvals", ""), 200)
+	if len(list.Items) != 1 || list.Items[0].Quorum != 2 || len(list.Items[0].Approved) != 1 {
+		t.Errorf("waiting: %+v", list.Items)
+	}
+	read[form.Run](t, d.ask("operator", "POST", path, ""), 200)
+	done := d.Until(t, id, isState(heal.RunSucceeded))
+	if by := done.Approval.By; by != "approver, operator" {
+		t.Errorf("approved by %q", by)
+	}
+
+	denied := d.start("two-say-yes", "service/pay")
+	read[form.Run](t, d.ask("approver", "POST", "/api/v1/runs/"+denied+"/approve", ""), 200)
+	run = read[form.Run](t, d.ask("operator", "POST", "/api/v1/runs/"+denied+"/deny", ""), 200)
+	if run.State != "cancelled" || run.Reason != "denied by operator" {
+		t.Errorf("one no of two: %s (%s), want cancelled", run.State, run.Reason)
+	}
 }
 
 func TestSettle(t *testing.T) {

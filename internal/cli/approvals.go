@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"cmp"
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/homeostat/homeostat/internal/api/form"
@@ -43,7 +47,11 @@ func (s *session) approvals() *cobra.Command {
 func (p *page) waits(w form.Waiting) {
 	p.out.WriteByte('\n')
 	p.wrapped("", w.Question)
-	p.field("  asked", w.Owner+", "+p.ago(w.AskedAt)+"; silence means no, from "+p.clock(w.Deadline)+" UTC ("+p.ago(w.Deadline)+")")
+	asked := w.Owner
+	if w.Quorum > 1 {
+		asked = fmt.Sprintf("%d of %s (yes so far: %s)", w.Quorum, w.Owner, cmp.Or(strings.Join(w.Approved, ", "), "nobody"))
+	}
+	p.field("  asked", asked+", "+p.ago(w.AskedAt)+"; silence means no, from "+p.clock(w.Deadline)+" UTC ("+p.ago(w.Deadline)+")")
 	p.field("  about", w.Playbook+" on "+w.Target+suffix(", task ", w.Task)+suffix(", case ", w.Incident))
 	task := suffix(" --task ", w.Task)
 	if w.Kind == form.WaitSettle {

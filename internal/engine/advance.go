@@ -43,7 +43,11 @@ func (m *machine) release() bool {
 			again = true
 		case ready && spec.Confirm != nil:
 			t.State = heal.RunWaiting
-			t.Approval = m.ask(spec.Confirm)
+			ask := *spec.Confirm
+			if m.plan.Question != nil {
+				ask.Question = m.plan.Question(&m.run, t.ID)
+			}
+			t.Approval = m.ask(&ask)
 		case ready:
 			m.enqueue(t)
 		}
@@ -60,6 +64,9 @@ func (m *machine) needs(spec *Task) (ready bool, skip string) {
 			if !m.plan.task(id).OnFailure.Continue {
 				return false, ""
 			}
+			if saidNo(need.Approval) { // a no ends its branch, whatever goes on beside it
+				return false, fmt.Sprintf("task %s got no yes", id)
+			}
 		case heal.RunSkipped, heal.RunCancelled, heal.RunRolledBack:
 			return false, fmt.Sprintf("task %s was %s", id, need.State)
 		case heal.RunPending, heal.RunWaiting, heal.RunRunning, heal.RunPaused, heal.RunUnknown:
@@ -67,6 +74,10 @@ func (m *machine) needs(spec *Task) (ready bool, skip string) {
 		}
 	}
 	return true, ""
+}
+
+func saidNo(a *heal.Approval) bool {
+	return a != nil && (a.Answer == heal.DeniedBy || a.Answer == heal.Expired)
 }
 
 func (m *machine) enqueue(t *heal.TaskRun) {

@@ -106,7 +106,7 @@ func (e *Engine) Rollback(ctx context.Context, id heal.RunID, by, why string) er
 
 // Answer gives a person's answer to a run's question, or a task's.
 func (e *Engine) Answer(ctx context.Context, id heal.RunID, a Answered) error {
-	return e.told(ctx, id, a.By, a.Answer, a)
+	return e.told(ctx, id, a.By, a.Answer+suffix(" task ", a.Task), a)
 }
 
 // Settle gives a person's word on a task nobody could be sure of.
@@ -127,11 +127,18 @@ func (e *Engine) RollbackIn(tx store.Tx, id heal.RunID, by, why string) (heal.Ru
 	return out.run.Value, err
 }
 
+func suffix(before, text string) string {
+	if text == "" {
+		return ""
+	}
+	return before + text
+}
+
 // told applies what a person said and journals who said it.
 func (e *Engine) told(ctx context.Context, id heal.RunID, by, what string, ev Event) error {
 	_, err := e.change(ctx, id, nil, func(d *edit) error {
 		phase := PhaseNoted
-		if what == heal.Approved {
+		if a, ok := ev.(Answered); ok && a.Answer == heal.Approved {
 			phase = PhaseApproved
 		}
 		if _, err := journalKind.Put(d.tx, &Entry{Run: id, At: d.now, Phase: phase, By: by, Text: what}, store.Any); err != nil {

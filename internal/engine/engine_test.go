@@ -106,17 +106,17 @@ func TestApprovalDeniedApprovedExpiredTwice(t *testing.T) {
 	ask := &engine.Ask{Question: "go?", Owner: "approver", Within: time.Hour}
 	plan := engine.Plan{Tasks: []engine.Task{step("one", "world.put")}, Approval: ask}
 	denied := r.run("service/a", plan)
-	if err := r.eng.Answer(t.Context(), denied, engine.Answered{Answer: heal.DeniedBy, By: "op"}); err != nil {
+	if err := r.eng.Answer(t.Context(), denied, engine.Answered{Answer: heal.DeniedBy, By: "op", As: []string{"op", "approver"}}); err != nil {
 		t.Fatal(err)
 	}
 	if run := r.ended(denied); run.State != heal.RunCancelled || run.Reason != "denied by op" {
 		t.Errorf("denied run: got %s (%s), want cancelled", run.State, run.Reason)
 	}
-	if err := r.eng.Answer(t.Context(), denied, engine.Answered{Answer: heal.Approved, By: "op"}); !heal.Is(err, heal.Conflict) {
+	if err := r.eng.Answer(t.Context(), denied, engine.Answered{Answer: heal.Approved, By: "op", As: []string{"op", "approver"}}); !heal.Is(err, heal.Conflict) {
 		t.Errorf("second answer: got %v, want a conflict", err)
 	}
 	approved := r.run("service/a", plan)
-	if err := r.eng.Answer(t.Context(), approved, engine.Answered{Answer: heal.Approved, By: "op"}); err != nil {
+	if err := r.eng.Answer(t.Context(), approved, engine.Answered{Answer: heal.Approved, By: "op", As: []string{"op", "approver"}}); err != nil {
 		t.Fatal(err)
 	}
 	if run := r.ended(approved); run.State != heal.RunSucceeded {

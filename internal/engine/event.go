@@ -56,11 +56,12 @@ type (
 	}
 
 	// Answered is a person's answer to a question; Task is empty for the run's
-	// own approval.
+	// own approval. An answer of somebody who is not asked is of kind Denied.
 	Answered struct {
 		Task   string
 		Answer string // heal.Approved or heal.DeniedBy
 		By     string
+		As     []string // the names and roles By may answer under; empty: By alone
 		Note   string
 	}
 

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/homeostat/homeostat/internal/heal"
 )
@@ -15,9 +17,14 @@ func (m *machine) answered(ev Answered) error {
 		if m.run.State != heal.RunWaiting || m.run.Approval == nil || m.run.Approval.Answer != "" {
 			return m.conflict("waits for no approval, it is %s", m.run.State)
 		}
-		m.note(m.run.Approval, ev)
+		enough, err := m.vote(m.run.Approval, ev)
+		if err != nil {
+			return err
+		}
 		if ev.Answer == heal.Approved {
-			m.start()
+			if enough {
+				m.start()
+			}
 			return nil
 		}
 		m.end(heal.RunCancelled, "denied by "+ev.By)
@@ -27,9 +34,14 @@ func (m *machine) answered(ev Answered) error {
 	if t == nil || t.State != heal.RunWaiting || t.Approval == nil {
 		return m.conflict("task %q waits for no confirmation", ev.Task)
 	}
-	m.note(t.Approval, ev)
+	enough, err := m.vote(t.Approval, ev)
+	if err != nil {
+		return err
+	}
 	if ev.Answer == heal.Approved {
-		m.enqueue(t)
+		if enough {
+			m.enqueue(t)
+		}
 		return nil
 	}
 	t.ErrorKind = heal.Denied.String()
@@ -37,8 +49,35 @@ func (m *machine) answered(ev Answered) error {
 	return nil
 }
 
-func (m *machine) note(a *heal.Approval, ev Answered) {
-	a.Answer, a.By, a.Note, a.AnswerAt = ev.Answer, ev.By, ev.Note, m.now
+// vote counts one person's answer and reports whether the question has all the
+// yes it needs. One no is enough for a no.
+func (m *machine) vote(a *heal.Approval, ev Answered) (enough bool, err error) {
+	names := ev.As
+	if len(names) == 0 {
+		names = []string{ev.By}
+	}
+	if !a.Asks(names) {
+		return false, heal.Errorf(heal.Denied, "run "+string(m.run.ID), "%s may not answer %q: %s is asked", ev.By, a.Question, a.Owner)
+	}
+	if ev.Answer == heal.DeniedBy {
+		a.Answer, a.By, a.Note, a.AnswerAt = ev.Answer, ev.By, ev.Note, m.now
+		return false, nil
+	}
+	voted := func(v heal.Consent) bool { return v.By == ev.By }
+	if slices.ContainsFunc(a.Votes, voted) {
+		return false, m.conflict("has the yes of %s already; %d more must come from others", ev.By, a.Missing())
+	}
+	a.Votes = append(slices.Clone(a.Votes), heal.Consent{By: ev.By, Note: ev.Note, At: m.now})
+	if left := a.Missing(); left > 0 {
+		m.emit(Tell{Text: fmt.Sprintf("%s approved %q; %d more must", ev.By, a.Question, left)})
+		return false, nil
+	}
+	by := make([]string, len(a.Votes))
+	for i, v := range a.Votes {
+		by[i] = v.By
+	}
+	a.Answer, a.By, a.Note, a.AnswerAt = ev.Answer, strings.Join(by, ", "), ev.Note, m.now
+	return true, nil
 }
 
 // settled takes a person's word on a task nobody could be sure of.
@@ -120,17 +159,25 @@ func (m *machine) tick() {
 		return
 	}
 	if m.late(m.run.Approval, "run") {
-		m.end(heal.RunCancelled, fmt.Sprintf("nobody among %s answered by the deadline; silence means no", m.run.Approval.Owner))
+		m.end(heal.RunCancelled, silence(m.run.Approval))
 		return
 	}
 	for i := range m.run.Tasks {
 		t := &m.run.Tasks[i]
 		waiting := t.State == heal.RunWaiting || t.State == heal.RunUnknown
 		if waiting && m.late(t.Approval, "task "+t.ID) {
-			m.fail(t, heal.RunFailed, "no answer by the deadline; silence means no")
+			m.fail(t, heal.RunFailed, silence(t.Approval))
 		}
 	}
 	m.timeout()
+}
+
+// silence says what a deadline that passed means.
+func silence(a *heal.Approval) string {
+	if yes := len(a.Votes); yes > 0 {
+		return fmt.Sprintf("only %d of the %d yes it needs came from %s by the deadline; silence means no", yes, a.Quorum, a.Owner)
+	}
+	return fmt.Sprintf("nobody among %s answered by the deadline; silence means no", a.Owner)
 }
 
 // late reminds at half time and reports whether the deadline has passed; it

@@ -12,6 +12,10 @@ type Plan struct {
 	Tasks    []Task // in the order of the playbook
 	Timeout  time.Duration
 	Approval *Ask // of the run as a whole; nil if it may start at once
+
+	// Question words a task's question for a run; nil: as Confirm has it. It is
+	// pure.
+	Question func(run *heal.Run, task string) string `json:"-"`
 }
 
 // Task is one node of the graph.
@@ -41,10 +45,11 @@ type Reaction struct {
 	NextTier bool
 }
 
-// Ask is a question to a person with an owner and a deadline.
+// Ask is a question to people, with who is asked and a deadline.
 type Ask struct {
 	Question string
-	Owner    string
+	Owner    string // roles or identities, joined by ", "
+	Quorum   int    // how many different people must say yes; 0 and 1: one
 	Within   time.Duration
 }
 

@@ -29,7 +29,9 @@ func (l Playbooks) Open(source []byte) (Book, error) {
 
 // NewBook makes a compiled playbook ready to be carried out.
 func NewBook(c *playbook.Compiled) Book {
-	return &bound{compiled: c, plan: planOf(c)}
+	b := &bound{compiled: c, plan: planOf(c)}
+	b.plan.Question = b.question
+	return b
 }
 
 // bound is a Book of a compiled playbook.
@@ -43,7 +45,7 @@ func (b *bound) Plan() *Plan { return b.plan }
 func planOf(c *playbook.Compiled) *Plan {
 	plan := &Plan{Timeout: c.Timeout}
 	if c.Approval.Required == playbook.ApprovalAlways {
-		plan.Approval = &Ask{Question: "run playbook " + c.ID + "?", Owner: c.Approval.Owner, Within: c.Approval.Within}
+		plan.Approval = &Ask{Question: "run playbook " + c.ID + "?", Owner: c.Approval.Owner, Quorum: c.Approval.Quorum, Within: c.Approval.Within}
 	}
 	for i := range c.Tasks {
 		t := &c.Tasks[i]
@@ -53,7 +55,7 @@ func planOf(c *playbook.Compiled) *Plan {
 			OnSuccess: Reaction(t.OnSuccess), OnFailure: Reaction(t.OnFailure), Touches: c.Touches(t),
 		}
 		if t.Confirm != nil {
-			task.Confirm = &Ask{Question: t.Confirm.Question, Owner: t.Confirm.Owner, Within: t.Confirm.Within}
+			task.Confirm = &Ask{Question: t.Confirm.Question, Owner: t.Confirm.Owner, Quorum: t.Confirm.Quorum, Within: t.Confirm.Within}
 		}
 		if t.Rollback != nil {
 			task.UndoAction = t.Rollback.Action
@@ -110,6 +112,21 @@ func (b *bound) Work(run *heal.Run, task string, undo bool) (Work, error) {
 	work.Action, work.Timeout = t.Rollback.Action, t.Rollback.Timeout
 	work.Params, err = b.compiled.RenderUndo(t, vars)
 	return work, err
+}
+
+// question words what is asked before a task; as it was written if its
+// template cannot be rendered.
+func (b *bound) question(run *heal.Run, task string) string {
+	t := b.compiled.Task(task)
+	vars, err := Vars(b.compiled.Playbook, run)
+	if err != nil {
+		return t.Confirm.Question
+	}
+	text, err := b.compiled.Question(t, vars)
+	if err != nil {
+		return t.Confirm.Question
+	}
+	return text
 }
 
 // owner is asked what became of an uncertain try.

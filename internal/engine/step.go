@@ -126,8 +126,12 @@ func (m *machine) start() {
 func (m *machine) ask(a *Ask) *heal.Approval {
 	m.emit(Wake{At: m.now.Add(a.Within / 2)})
 	m.emit(Wake{At: m.now.Add(a.Within)})
-	m.emit(Tell{Text: fmt.Sprintf("%s (asked of %s, until %s)", a.Question, a.Owner, m.now.Add(a.Within).UTC().Format(time.RFC3339))})
-	return &heal.Approval{Question: a.Question, Owner: a.Owner, AskedAt: m.now, Deadline: m.now.Add(a.Within)}
+	of := a.Owner
+	if a.Quorum > 1 {
+		of = fmt.Sprintf("%d of %s", a.Quorum, a.Owner)
+	}
+	m.emit(Tell{Text: fmt.Sprintf("%s (asked of %s, until %s)", a.Question, of, m.now.Add(a.Within).UTC().Format(time.RFC3339))})
+	return &heal.Approval{Question: a.Question, Owner: a.Owner, Quorum: a.Quorum, AskedAt: m.now, Deadline: m.now.Add(a.Within)}
 }
 
 func (m *machine) started(ev Started) error {

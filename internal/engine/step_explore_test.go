@@ -26,6 +26,13 @@ type world struct {
 // budget bounds how often each disturbance happens, so that the walk ends.
 type budget struct{ fail, crash, pause, cancel, rollback, doubt, tick int }
 
+// people are those who answer: two who may, one of them twice over, and one who
+// may not.
+var people = []struct {
+	name string
+	as   []string
+}{{"ann", []string{"approver"}}, {"bob", []string{"approver", "operator"}}, {"eve", []string{"viewer"}}}
+
 var epoch0 = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (w world) fork() world {
@@ -52,7 +59,7 @@ func (w world) send(t *testing.T, plan *Plan, ev Event, at time.Time) (world, bo
 	next := w.fork()
 	run, effects, err := Step(w.run, plan, ev, at)
 	if err != nil {
-		if !heal.Is(err, heal.Conflict) {
+		if !heal.Is(err, heal.Conflict) && !heal.Is(err, heal.Denied) {
 			t.Fatalf("%T: %v", ev, err)
 		}
 		return w, false
@@ -112,8 +119,10 @@ func (w world) successors(t *testing.T, plan *Plan) []world {
 	for _, task := range w.run.Tasks {
 		if task.State == heal.RunWaiting {
 			for _, answer := range []string{heal.Approved, heal.DeniedBy} {
-				n, ok := w.send(t, plan, Answered{Task: task.ID, Answer: answer, By: "op"}, epoch0)
-				add(n, ok, func(*world) {})
+				for _, by := range people {
+					n, ok := w.send(t, plan, Answered{Task: task.ID, Answer: answer, By: by.name, As: by.as}, epoch0)
+					add(n, ok, func(*world) {})
+				}
 			}
 		}
 		if task.State == heal.RunUnknown {
@@ -124,8 +133,10 @@ func (w world) successors(t *testing.T, plan *Plan) []world {
 		}
 	}
 	if w.run.State == heal.RunWaiting && w.run.StartedAt.IsZero() {
-		n, ok := w.send(t, plan, Answered{Answer: heal.Approved, By: "op"}, epoch0)
-		add(n, ok, func(*world) {})
+		for _, by := range people {
+			n, ok := w.send(t, plan, Answered{Answer: heal.Approved, By: by.name, As: by.as}, epoch0)
+			add(n, ok, func(*world) {})
+		}
 	}
 	if w.left.pause > 0 {
 		n, ok := w.send(t, plan, PauseAsked{By: "op"}, epoch0)
@@ -163,6 +174,7 @@ func (w world) check(t *testing.T, plan *Plan) {
 			t.Fatalf("task %s is skipped though it started", task.ID)
 		}
 	}
+	w.checkAnswers(t, plan)
 	if !w.run.State.Ended() {
 		if !w.live() {
 			t.Fatalf("run is %s (ending %q, rollback %q) and nothing can move it: %s", w.run.State, w.run.Ending, w.run.Rollback, w.id())
@@ -182,6 +194,42 @@ func (w world) check(t *testing.T, plan *Plan) {
 		}
 	}
 	w.checkOrder(t, plan)
+}
+
+// checkAnswers: nothing that was asked for began without every yes it needs,
+// each of another person who is asked, and nothing behind a no began at all.
+func (w world) checkAnswers(t *testing.T, plan *Plan) {
+	t.Helper()
+	agreed := func(a *heal.Approval, ask *Ask, what string) {
+		if a == nil || len(a.Votes) != max(ask.Quorum, 1) || a.Answer != heal.Approved {
+			t.Fatalf("%s began with the answer %+v", what, a)
+		}
+		said := map[string]bool{"eve": true} // who is not asked
+		for _, v := range a.Votes {
+			if said[v.By] {
+				t.Fatalf("%s began with the yes of %s in %+v", what, v.By, a.Votes)
+			}
+			said[v.By] = true
+		}
+	}
+	if plan.Approval != nil && !w.run.StartedAt.IsZero() {
+		agreed(w.run.Approval, plan.Approval, "the run")
+	}
+	for i := range w.run.Tasks {
+		tr := &w.run.Tasks[i]
+		if tr.StartedAt.IsZero() {
+			continue
+		}
+		spec := plan.task(tr.ID)
+		if spec.Confirm != nil && tr.ErrorKind != heal.Unknown.String() && tr.Approval.Answer != string(SettleHappened) && tr.Approval.Answer != string(SettleRetry) && tr.Approval.Answer != string(SettleGiveUp) {
+			agreed(tr.Approval, spec.Confirm, "task "+tr.ID)
+		}
+		for _, need := range spec.Needs {
+			if n := w.run.Task(need); n.State == heal.RunFailed && saidNo(n.Approval) {
+				t.Fatalf("task %s began though %s got a no", tr.ID, need)
+			}
+		}
+	}
 }
 
 // checkOrder: compensations ran in the reverse order of completion, only of
@@ -265,12 +313,18 @@ func TestStepKeepsPromisesInEveryInterleaving(t *testing.T) {
 		t.Confirm = &Ask{Question: "sure?", Owner: "approver", Within: time.Hour}
 		return t
 	}
+	twice := func(t Task) Task {
+		t.Confirm = &Ask{Question: "sure?", Owner: "approver, operator", Quorum: 2, Within: time.Hour}
+		return t
+	}
 	plans := map[string]Plan{
 		"chain":          {Tasks: []Task{task("a"), task("b", "a"), rollback(task("c", "b"))}},
 		"diamond":        {Tasks: []Task{task("a"), task("b", "a"), carryOn(task("c", "a")), rollback(task("d", "b", "c"))}},
 		"parallel":       {Tasks: []Task{rollback(task("a")), task("b"), rollback(task("c"))}},
 		"confirmed":      {Tasks: []Task{task("a"), confirmed(task("b", "a")), rollback(task("c", "b"))}},
 		"approved first": {Tasks: []Task{task("a"), rollback(task("b", "a"))}, Approval: &Ask{Question: "go?", Owner: "approver", Within: time.Hour}},
+		"quorum":         {Tasks: []Task{task("a"), rollback(task("b", "a"))}, Approval: &Ask{Question: "go?", Owner: "approver", Quorum: 2, Within: time.Hour}},
+		"branches":       {Tasks: []Task{carryOn(twice(task("a"))), task("b", "a"), carryOn(confirmed(task("c"))), task("d", "c")}},
 		"timeout":        {Tasks: []Task{task("a"), task("b")}, Timeout: time.Hour},
 	}
 	disturbances := []budget{

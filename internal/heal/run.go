@@ -2,6 +2,7 @@ package heal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -112,10 +113,12 @@ type UndoRun struct {
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 }
 
-// Approval is a question to a person and its answer.
+// Approval is a question to people and its answer.
 type Approval struct {
 	Question  string    `json:"question"`
-	Owner     string    `json:"owner"` // role or identity that is asked
+	Owner     string    `json:"owner"`            // who is asked: roles or identities, joined by ", "
+	Quorum    int       `json:"quorum,omitempty"` // how many different people must say yes; 0 and 1: one
+	Votes     []Consent `json:"votes,omitempty"`  // each yes so far, in order
 	AskedAt   time.Time `json:"asked_at"`
 	Deadline  time.Time `json:"deadline"`
 	Answer    string    `json:"answer,omitempty"` // approved, denied, expired
@@ -124,6 +127,27 @@ type Approval struct {
 	AnswerAt  time.Time `json:"answer_at,omitzero"`
 	Escalated bool      `json:"escalated,omitempty"`
 }
+
+// Consent is one person's yes.
+type Consent struct {
+	By   string    `json:"by"`
+	Note string    `json:"note,omitempty"`
+	At   time.Time `json:"at"`
+}
+
+// Asks reports whether somebody who may answer under these names, their own
+// and those of their roles, is among those who are asked.
+func (a *Approval) Asks(names []string) bool {
+	for _, owner := range strings.Split(a.Owner, ", ") {
+		if slices.Contains(names, owner) {
+			return true
+		}
+	}
+	return false
+}
+
+// Missing is how many more people must say yes.
+func (a *Approval) Missing() int { return max(a.Quorum, 1) - len(a.Votes) }
 
 // The answers to an approval.
 const (

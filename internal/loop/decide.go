@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/incident"
+	"github.com/homeostat/homeostat/internal/playbook"
 	"github.com/homeostat/homeostat/internal/store"
 )
 
@@ -153,7 +155,7 @@ func (l *Loop) begin(c *draft, d heal.Decision) error {
 	}
 	c.State, c.Held = heal.CaseActing, ""
 	if d.Verb == heal.VerbAsk {
-		order.Approval = l.question(&c.Incident, d, book.Approval.Owner, book.Approval.Within)
+		order.Approval = l.question(&c.Incident, d, book.Approval)
 		c.State = heal.CaseWaiting
 	}
 	if err := l.recordDecision(c, d); err != nil {
@@ -179,16 +181,10 @@ func (l *Loop) begin(c *draft, d heal.Decision) error {
 	return nil
 }
 
-func (l *Loop) question(inc *heal.Incident, d heal.Decision, owner string, within time.Duration) *engine.Ask {
-	if owner == "" {
-		owner = l.opts.Approver
-	}
-	if within == 0 {
-		within = l.opts.Approval
-	}
+func (l *Loop) question(inc *heal.Incident, d heal.Decision, asked playbook.Approval) *engine.Ask {
 	return &engine.Ask{
 		Question: fmt.Sprintf("%s: run %s on %s? (risk %s, confidence %.2f)", inc.Title, d.Plan.Playbook, d.Plan.Target, d.Risk, d.Confidence),
-		Owner:    owner, Within: within,
+		Owner:    cmp.Or(asked.Owner, l.opts.Approver), Quorum: asked.Quorum, Within: cmp.Or(asked.Within, l.opts.Approval),
 	}
 }
 

@@ -45,7 +45,7 @@ func TestAsk(t *testing.T) {
 					r.accept(over(down("cart")))
 				}
 				if tt.answer != "" {
-					if err := r.engine.Answer(context.Background(), inc.Attempts[0].RunID, engine.Answered{Answer: tt.answer, By: "ada", Note: "go"}); err != nil {
+					if err := r.engine.Answer(context.Background(), inc.Attempts[0].RunID, engine.Answered{Answer: tt.answer, By: "ada", As: []string{"ada", "approver"}, Note: "go"}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -181,7 +181,7 @@ func TestNoToATaskEndsAutomation(t *testing.T) {
 		effects int
 	}{
 		{"a task is denied", "confirm", func(r *rig, run heal.RunID) error {
-			return r.engine.Answer(context.Background(), run, engine.Answered{Task: "restart", Answer: heal.DeniedBy, By: "ada"})
+			return r.engine.Answer(context.Background(), run, engine.Answered{Task: "restart", Answer: heal.DeniedBy, By: "ada", As: []string{"ada", "approver"}})
 		}, 0},
 		{"nobody confirms a task", "confirm", nil, 0},
 		{"nobody knows what became of an action", "lost", nil, 1},

@@ -21,12 +21,14 @@ const (
 	day                    = 86400 // seconds
 	maxTasks, maxTriggers  = 200, 64
 	maxParams, maxListItem = 64, 256
+	maxQuorum              = 20
 )
 
 var (
-	idPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	namePattern = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
-	verbPattern = regexp.MustCompile(`^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$`)
+	idPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	namePattern  = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+	ownerPattern = regexp.MustCompile(`^[a-z0-9@._-]{1,64}$`)
+	verbPattern  = regexp.MustCompile(`^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$`)
 )
 
 const (
@@ -57,6 +59,8 @@ var (
 	text       = &shape{form: formText}
 	id         = &shape{form: formText, pattern: idPattern, expected: "an id of " + idWords}
 	verb       = &shape{form: formText, pattern: verbPattern, expected: "an action as driver.verb, as in process.restart"}
+	owner      = &shape{form: formText, pattern: ownerPattern, expected: "a role or the name of a principal"}
+	quorum     = &shape{form: formInt, low: 1, high: maxQuorum}
 	parameters = &shape{form: formMap, items: &shape{form: formAny}, high: maxParams}
 
 	severityWords = words(heal.Info, heal.Warning, heal.Critical)
@@ -77,7 +81,8 @@ var format = object(
 	field{"params", false, "What may be set for a run.", &shape{form: formMap, pattern: namePattern, expected: nameWords, items: paramFormat, high: maxParams}},
 	field{"approval", false, "Who is asked before the run starts.", object(
 		field{"required", false, "always, by_risk (as the policy says) or never; default by_risk.", words(ApprovalAlways, ApprovalByRisk, ApprovalNever)},
-		field{"owner", false, "Role or identity that is asked; default approver.", text},
+		field{"owner", false, "Roles or identities that are asked; default approver.", oneOrMore(owner)},
+		field{"quorum", false, "How many different people must say yes; default 1. One no is a no.", quorum},
 		field{"deadline", false, "How long the answer may take; silence means no. Default 30m.", duration(1, 30*day)},
 	)},
 	field{"verification", false, "How the heal is checked, instead of the fault's own condition.", object(
@@ -133,7 +138,8 @@ var taskFormat = object(
 	)},
 	field{"confirm", false, "Asks a person before this task: the question, or with owner and deadline.", &shape{form: formEither, text: text, items: object(
 		field{"question", true, "Template of what is asked.", text},
-		field{"owner", false, "Role or identity that is asked; default is the approval's owner.", text},
+		field{"owner", false, "Roles or identities that are asked; default is the approval's owner.", oneOrMore(owner)},
+		field{"quorum", false, "How many different people must say yes; default 1, or the approval's with its owner.", quorum},
 		field{"deadline", false, "How long the answer may take; default is the approval's deadline.", duration(1, 30*day)},
 	)}},
 )

@@ -56,11 +56,7 @@ func (r *report) parse(data []byte) *Playbook {
 		Timeout: root.get("timeout").duration(DefaultRunTimeout), EstimatedTime: root.get("estimated_time").duration(0),
 		File: r.file, Source: bytes.Clone(data), Digest: hex.EncodeToString(sum[:]),
 	}
-	p.Approval = Approval{
-		Required: ApprovalRule(root.get("approval").get("required").or(string(ApprovalByRisk))),
-		Owner:    root.get("approval").get("owner").or(DefaultOwner),
-		Within:   root.get("approval").get("deadline").duration(DefaultApprovalWithin),
-	}
+	p.Approval = c.approval(root.get("approval"))
 	for _, v := range root.get("trigger_conditions").items() {
 		p.Triggers = append(p.Triggers, c.trigger(v))
 	}

@@ -84,7 +84,8 @@ type Param struct {
 // Approval says who is asked before a run starts.
 type Approval struct {
 	Required ApprovalRule
-	Owner    string // role or identity
+	Owner    string // roles or identities, joined by ", "
+	Quorum   int    // how many different people must say yes
 	Within   time.Duration
 }
 
@@ -186,7 +187,8 @@ type Rollback struct {
 // Confirm asks a person before a task.
 type Confirm struct {
 	Question string // template
-	Owner    string
+	Owner    string // as in Approval
+	Quorum   int
 	Within   time.Duration
 
 	question *expr.Template

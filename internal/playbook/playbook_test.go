@@ -126,7 +126,7 @@ func TestParseFull(t *testing.T) {
 	}
 	want := map[string]any{
 		"tier": heal.TierStandard, "trust": heal.TrustAuto, "risk": heal.RiskHigh, "timeout": 20 * time.Minute, "estimate": time.Minute,
-		"approval": Approval{Required: ApprovalAlways, Owner: "sre", Within: 10 * time.Minute},
+		"approval": Approval{Required: ApprovalAlways, Owner: "sre", Quorum: 1, Within: 10 * time.Minute},
 		"order":    []string{"probe", "ask", "pause", "scale", "notify"},
 		"retries":  Retries{Attempts: 3, Backoff: 2 * time.Second, MaxBackoff: 20 * time.Second, Jitter: 0.5},
 		"failure":  Reaction{Rollback: true, Escalate: true, Notify: true},
@@ -160,7 +160,7 @@ func TestParseDefaults(t *testing.T) {
 	got := []any{p.Tier, p.Trust, p.Risk, p.Approval, p.Timeout, task.Type, task.Target, task.Timeout, task.Retries.Attempts, task.OnFailure}
 	want := []any{
 		heal.TierQuickFix, heal.TrustObserve, heal.RiskMedium,
-		Approval{Required: ApprovalByRisk, Owner: DefaultOwner, Within: DefaultApprovalWithin},
+		Approval{Required: ApprovalByRisk, Owner: DefaultOwner, Quorum: 1, Within: DefaultApprovalWithin},
 		DefaultRunTimeout, TypeAction, "{{ target.id }}", 300 * time.Second, 1,
 		Reaction{},
 	}

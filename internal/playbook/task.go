@@ -149,25 +149,6 @@ func (c *compiler) target(t *Task, k known) {
 	}
 }
 
-func (c *compiler) confirm(p *Playbook, v view, k known) *Confirm {
-	if !v.ok() {
-		return nil
-	}
-	question := v
-	if v.node.Kind == yaml.MappingNode {
-		question = v.get("question")
-	}
-	out := &Confirm{Question: question.text(), Owner: p.Approval.Owner, Within: p.Approval.Within}
-	if v.node.Kind == yaml.MappingNode {
-		out.Owner = v.get("owner").or(out.Owner)
-		out.Within = v.get("deadline").duration(out.Within)
-	}
-	if question.ok() {
-		out.question = c.template(question, c.steps, k)
-	}
-	return out
-}
-
 func (c *compiler) taskCondition(v view, k known) Condition {
 	if v.scalar() {
 		return Condition{When: v.text(), program: c.condition(v, c.steps, k)}

@@ -96,6 +96,13 @@ tasks:
     action: world.touch
     confirm: {question: "touch it on the right?", deadline: 1h}
 `, `
+playbook_id: two-say-yes
+name: Touch once two agree
+approval: {required: always, owner: [approver, operator], quorum: 2, deadline: 1h}
+tasks:
+  - id: touch
+    action: world.touch
+`, `
 playbook_id: long-wait
 name: Wait, then touch
 tasks:

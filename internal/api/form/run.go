@@ -70,13 +70,22 @@ type Undo struct {
 // Approval is a question to a person and its answer.
 type Approval struct {
 	Question string    `json:"question"`
-	Owner    string    `json:"owner" doc:"Role or identity that is asked." example:"approver"`
+	Owner    string    `json:"owner" doc:"Roles or identities that are asked." example:"approver"`
+	Quorum   int       `json:"quorum,omitempty" doc:"How many different people must say yes; absent: one."`
+	Votes    []Consent `json:"votes,omitempty" doc:"Each yes so far."`
 	AskedAt  time.Time `json:"asked_at"`
 	Deadline time.Time `json:"deadline" doc:"Silence until then means no."`
 	Answer   string    `json:"answer,omitempty" doc:"approved, denied or expired; for a task nobody was sure of: happened, retry or give_up."`
 	By       string    `json:"by,omitempty"`
 	Note     string    `json:"note,omitempty"`
 	AnswerAt time.Time `json:"answer_at,omitzero"`
+}
+
+// Consent is one person's yes.
+type Consent struct {
+	By   string    `json:"by"`
+	Note string    `json:"note,omitempty"`
+	At   time.Time `json:"at"`
 }
 
 // Waiting is something that waits for a person.
@@ -88,7 +97,9 @@ type Waiting struct {
 	Playbook string    `json:"playbook"`
 	Target   string    `json:"target"`
 	Question string    `json:"question"`
-	Owner    string    `json:"owner" doc:"Role or identity that is asked."`
+	Owner    string    `json:"owner" doc:"Roles or identities that are asked."`
+	Quorum   int       `json:"quorum,omitempty" doc:"How many different people must say yes; absent: one."`
+	Approved []string  `json:"approved_by,omitempty" doc:"Who said yes so far."`
 	AskedAt  time.Time `json:"asked_at,omitzero"`
 	Deadline time.Time `json:"deadline,omitzero" doc:"Silence until then means no."`
 }
@@ -151,9 +162,17 @@ func ofApproval(a *heal.Approval) *Approval {
 		return nil
 	}
 	return &Approval{
-		Question: a.Question, Owner: a.Owner, AskedAt: a.AskedAt.UTC(), Deadline: a.Deadline.UTC(),
+		Question: a.Question, Owner: a.Owner, Quorum: a.Quorum, Votes: consents(a.Votes), AskedAt: a.AskedAt.UTC(), Deadline: a.Deadline.UTC(),
 		Answer: a.Answer, By: a.By, Note: a.Note, AnswerAt: utc(a.AnswerAt),
 	}
+}
+
+func consents(votes []heal.Consent) []Consent {
+	var out []Consent
+	for _, v := range votes {
+		out = append(out, Consent{By: v.By, Note: v.Note, At: v.At.UTC()})
+	}
+	return out
 }
 
 // The kinds of waiting.
@@ -169,10 +188,14 @@ func WaitingOf(r heal.Run) []Waiting {
 		return out
 	}
 	add := func(task, kind string, a *heal.Approval) {
-		out = append(out, Waiting{
+		w := Waiting{
 			Run: string(r.ID), Incident: string(r.IncidentID), Task: task, Kind: kind, Playbook: r.Playbook, Target: string(r.Target),
-			Question: a.Question, Owner: a.Owner, AskedAt: utc(a.AskedAt), Deadline: utc(a.Deadline),
-		})
+			Question: a.Question, Owner: a.Owner, Quorum: a.Quorum, AskedAt: utc(a.AskedAt), Deadline: utc(a.Deadline),
+		}
+		for _, v := range a.Votes {
+			w.Approved = append(w.Approved, v.By)
+		}
+		out = append(out, w)
 	}
 	if a := r.Approval; r.State == heal.RunWaiting && a != nil && a.Answer == "" {
 		add("", WaitApprove, a)
