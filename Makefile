@@ -42,7 +42,7 @@ fmt-check: $(BIN)/gofumpt $(BIN)/gci ## name the files that are not in it
 
 .PHONY: vet
 vet: ## go vet
-	$(GO) vet -tags e2e ./...
+	$(GO) vet -tags e2e,postgres ./...
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## golangci-lint, see .golangci.yml
@@ -59,6 +59,10 @@ race: ## go test -race on internal/ (needs a C compiler)
 .PHONY: e2e
 e2e: ## tests tagged e2e: the real binary, real processes, strace
 	@tools/e2e
+
+.PHONY: postgres
+postgres: ## tests tagged postgres: real servers of their own, with the race detector
+	@tools/postgres
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each
