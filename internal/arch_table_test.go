@@ -94,7 +94,7 @@ var pure = []string{
 // pureFiles are pure parts of packages that are not pure as a whole.
 var pureFiles = []string{
 	"internal/engine/step.go", "internal/engine/advance.go", "internal/engine/people.go", "internal/engine/rollback.go",
-	"internal/engine/plan.go", "internal/engine/event.go", "internal/guard/guard.go", "internal/probe/state.go",
+	"internal/engine/plan.go", "internal/engine/event.go", "internal/guard/guard.go", "internal/guard/limits.go", "internal/guard/scope.go", "internal/probe/state.go",
 }
 
 // impureImports are what a pure package may not import, nor anything below.
@@ -133,6 +133,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/prometheus":           {"internal/series"},
 	"github.com/spf13/cobra":                     {"internal/cli", "cmd/homeostat"},
 	"go.opentelemetry.io/":                       {"internal/obs", "examples/shop"},
+	"github.com/teambition/rrule-go":             {"internal/guard"},
 	"go.opentelemetry.io/otel/attribute":         {"internal", "examples/shop"},                        // the API half of OpenTelemetry is to metrics
 	"go.opentelemetry.io/otel/codes":             {"internal", "examples/shop"},                        // the status of a span
 	"go.opentelemetry.io/otel/metric":            {"internal", "examples/shop"},                        // and traces what slog is to logs: interfaces

@@ -26,6 +26,7 @@ type Policy struct {
 	AskFrom          heal.Risk // risk from which a person is asked; default high
 	MaxAttempts      int       // per case, all tiers together; default 3
 	Similarity       float64   // above which a past case counts; default 0.8
+	ProvenFrom       int       // verified successes from which a destructive playbook is not asked for that alone; default 20
 }
 
 func (p Policy) withDefaults() Policy {
@@ -36,6 +37,7 @@ func (p Policy) withDefaults() Policy {
 	p.AskFrom = cmp.Or(p.AskFrom, heal.RiskHigh)
 	p.MaxAttempts = cmp.Or(p.MaxAttempts, 3)
 	p.Similarity = cmp.Or(p.Similarity, 0.8)
+	p.ProvenFrom = cmp.Or(p.ProvenFrom, ProvenFrom)
 	return p
 }
 
@@ -50,8 +52,7 @@ type Candidate struct {
 	Proven      int         // verified successes of the playbook, any cause
 }
 
-// ProvenFrom is the number of verified successes from which a destructive
-// playbook may act without being asked for that alone.
+// ProvenFrom is the default of the policy's.
 const ProvenFrom = 20
 
 // Input is everything a decision may look at.
@@ -235,8 +236,8 @@ func verb(c Candidate, conf float64, p Policy) (heal.Verb, []heal.Reason) {
 	if c.Plan.Risk.Rank() >= p.AskFrom.Rank() && !c.NeverAsk {
 		because("risk", "its risk is %s", c.Plan.Risk)
 	}
-	if c.Destructive && c.Proven < ProvenFrom {
-		because("destructive", "it can destroy, and it has healed %d times of the %d that would prove it", c.Proven, ProvenFrom)
+	if c.Destructive && c.Proven < p.ProvenFrom {
+		because("destructive", "it can destroy, and it has healed %d times of the %d that would prove it", c.Proven, p.ProvenFrom)
 	}
 	if conf < p.MinConfidence {
 		because("confidence", "the confidence %.2f is under %.2f", conf, p.MinConfidence)

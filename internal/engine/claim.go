@@ -325,9 +325,18 @@ func journalStart(tx store.Tx, t *try, now time.Time) error {
 
 func request(run *heal.Run, t *try) guard.Request {
 	return guard.Request{
-		Run: run.ID, Incident: run.IncidentID, Attempt: run.Attempt, Target: t.work.Target, Scope: run.Scope,
-		Action: t.work.Action, Impact: t.spec.Impact, Touches: t.spec.Touches(), Undo: t.key.Undo,
+		Run: run.ID, Incident: run.IncidentID, Attempt: run.Attempt, Target: t.work.Target, Scope: run.Scope, Playbook: run.Playbook,
+		Action: t.work.Action, Impact: t.spec.Impact, Approved: approved(run, t.key.Task), Touches: t.spec.Touches(), Undo: t.key.Undo,
 	}
+}
+
+// approved reports whether people said yes to the run as a whole or to a task.
+func approved(run *heal.Run, task string) bool {
+	if run.Approval != nil && run.Approval.Answer == heal.Approved {
+		return true
+	}
+	t := run.Task(task)
+	return t != nil && t.Approval != nil && t.Approval.Answer == heal.Approved
 }
 
 // finishWait ends a wait whose time is over.

@@ -9,38 +9,12 @@ package guard
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/heal"
 )
-
-// Limits are the defaults of one safety kernel for every driver.
-type Limits struct {
-	Attempts int             // runs per case, all tiers together; default 3
-	Spacing  []time.Duration // least wait before the second, third, ... run of a case; default 1 min, 2 min
-	Cooldown time.Duration   // rest of a target after a case on it ended; default 10 min
-	Recheck  time.Duration   // when a refusal that passes by itself is asked again; default 1 s
-}
-
-// DefaultLimits are the limits of DESIGN.md.
-func DefaultLimits() Limits {
-	return Limits{
-		Attempts: 3,
-		Spacing:  []time.Duration{time.Minute, 2 * time.Minute},
-		Cooldown: 10 * time.Minute,
-		Recheck:  time.Second,
-	}
-}
-
-// Wait is the least time between the end of attempt n-1 and the start of
-// attempt n (2 for the second).
-func (l Limits) Wait(n int) time.Duration {
-	if n < 2 || len(l.Spacing) == 0 {
-		return 0
-	}
-	return l.Spacing[min(n-2, len(l.Spacing)-1)]
-}
 
 // Request is one try that wants to touch its target.
 type Request struct {
@@ -49,8 +23,10 @@ type Request struct {
 	Attempt  int             // of the case
 	Target   heal.EntityID
 	Scope    heal.Scope
+	Playbook string // whose record of heals counts
 	Action   string
 	Impact   action.Impact
+	Approved bool // a person said yes to the run or to this task
 	Touches  bool
 	Undo     bool // a compensation: budgets do not hold it back, switches do
 }
@@ -83,19 +59,26 @@ type Holding struct {
 
 // History is everything a verdict may look at.
 type History struct {
-	Switches []Switch  // those that are on and reach the request's scope
-	Target   []Entry   // of the target, newest first
-	Case     []Entry   // of the case, newest first
-	Held     []Holding // leases of other runs on what this one needs
-	Spent    bool      // the run has touched this target before: its budget is spent already
+	Switches []Switch     // kill switches that are on and reach the request's scope
+	Breakers []Switch     // breakers that are open and reach it
+	Target   []Entry      // of the target, newest first
+	Case     []Entry      // of the case, newest first
+	Scopes   []ScopeFacts // the request lies in, the narrowest first
+	Tenant   []Act        // of the tenant within its quota's window, newest first
+	Full     []Room       // what bounds runs at once and has no place left
+	Held     []Holding    // leases of other runs on what this one needs
+	Spent    bool         // the run has touched this target before: its budget is spent already
+	Heals    int          // verified successes of the playbook; counted only where they matter
 }
 
 // Verdict is the answer of the kernel. The zero Rule means allowed.
 type Verdict struct {
 	Rule   Rule
 	Reason heal.Reason
-	Retry  time.Time // when the same request may be answered otherwise; zero: never by itself
-	Pause  bool      // hold the run until a person resumes it
+	Retry  time.Time  // when the same request may be answered otherwise; zero: never by itself
+	Pause  bool       // hold the run until a person resumes it
+	Page   bool       // a person must hear of it now, although it may pass by itself
+	Scope  heal.Scope // what the page is about: one of it is enough for all
 }
 
 // Allowed reports whether nothing stands against the request.
@@ -104,119 +87,198 @@ func (v Verdict) Allowed() bool { return v.Rule == "" }
 // Rule names a guard.
 type Rule string
 
-// The guards.
+// The guards, in the order they are asked.
 const (
 	RuleTarget   Rule = "target"
 	RuleSwitch   Rule = "kill_switch"
+	RuleImpact   Rule = "impact"
+	RuleBreaker  Rule = "breaker"
+	RuleStorm    Rule = "storm"
+	RuleFreeze   Rule = "freeze"
 	RuleAttempts Rule = "attempts"
 	RuleSpacing  Rule = "spacing"
 	RuleCooldown Rule = "cooldown"
+	RuleSmall    Rule = "small_scope"
+	RuleBlast    Rule = "blast_radius"
+	RuleQuota    Rule = "quota"
 	RuleLease    Rule = "lease"
 )
+
+// guards are all rules: how each judges, and what it says when it has nothing
+// against a request.
+var guards = []struct {
+	rule  Rule
+	judge func(*question) Verdict
+	clear func(*question) string
+}{
+	{RuleTarget, validTarget, func(q *question) string { return string(q.Request.Target) + " names exactly one target" }},
+	{RuleSwitch, killSwitch, func(*question) string { return "no kill switch is on here" }},
+	{RuleImpact, impact, impactClear},
+	{RuleBreaker, breaker, func(*question) string { return "no breaker is open here" }},
+	{RuleStorm, storm, calm},
+	{RuleFreeze, freeze, freezeClear},
+	{RuleAttempts, attempts, attemptsClear},
+	{RuleSpacing, spacing, func(q *question) string {
+		return fmt.Sprintf("attempt %d waits %s after the one before, which is over", q.Attempt, q.own.Wait(q.Attempt))
+	}},
+	{RuleCooldown, cooldown, func(q *question) string {
+		return fmt.Sprintf("no case on %s ended within %s", q.Request.Target, q.own.Cooldown)
+	}},
+	{RuleSmall, smallScope, smallClear},
+	{RuleBlast, blast, blastClear},
+	{RuleQuota, quota, quotaClear},
+	{RuleLease, leases, func(q *question) string { return "no other run holds " + strings.Join(resources(q.Request), " or ") }},
+}
+
+// question is a request with all that its answer depends on.
+type question struct {
+	Request
+	History
+	base Limits // of the installation
+	own  Limits // of the request's scope
+	now  time.Time
+}
+
+func ask(req Request, h History, l Limits, now time.Time) *question {
+	return &question{Request: req, History: h, base: l, own: l.For(req.Scope), now: now}
+}
 
 // Judge answers a request. The rules are asked in order; the first refusal is
 // the answer.
 func Judge(req Request, h History, l Limits, now time.Time) Verdict {
-	rules := []func(Request, History, Limits, time.Time) Verdict{
-		validTarget, killSwitch, attempts, spacing, cooldown, leases,
-	}
-	for _, rule := range rules {
-		if v := rule(req, h, l, now); !v.Allowed() {
+	q := ask(req, h, l, now)
+	for i := range guards {
+		if v := guards[i].judge(q); !v.Allowed() {
 			return v
 		}
 	}
 	return Verdict{Reason: heal.Reason{Code: "guard_allows", Text: fmt.Sprintf("nothing stands against %s on %s", req.Action, req.Target)}}
 }
 
-func validTarget(req Request, _ History, _ Limits, _ time.Time) Verdict {
-	if !req.Touches {
+func validTarget(q *question) Verdict {
+	if !q.Touches {
 		return Verdict{}
 	}
-	if err := req.Target.Validate(); err != nil {
+	if err := q.Request.Target.Validate(); err != nil {
 		return refuse(RuleTarget, time.Time{}, nil, "the target is refused: %v", err)
 	}
 	return Verdict{}
 }
 
-func killSwitch(req Request, h History, l Limits, now time.Time) Verdict {
-	if !req.Touches || len(h.Switches) == 0 {
+func killSwitch(q *question) Verdict {
+	if !q.Touches || len(q.Switches) == 0 {
 		return Verdict{}
 	}
-	s := h.Switches[0]
+	s := q.Switches[0]
 	v := refuse(RuleSwitch, time.Time{}, map[string]any{"scope": s.Scope.String(), "by": s.By, "since": s.At},
-		"the kill switch for %s was turned on by %s at %s (%s)", s.Where(), s.By, s.At.UTC().Format(time.RFC3339), s.Why)
-	if req.Undo {
-		v.Retry = now.Add(l.Recheck)
+		"the kill switch for %s was turned on by %s at %s (%s)", s.Where(), s.By, clock(s.At), s.Why)
+	if q.Undo {
+		v.Retry = q.now.Add(q.base.Recheck)
 		return v
 	}
 	v.Pause = true
 	return v
 }
 
+// impact lets what destroys pass only with a person's yes, or once it has
+// proven itself. Who undoes something has had that yes.
+func impact(q *question) Verdict {
+	if q.Impact != action.Destructive || q.Undo || approved(&q.Request) || q.Heals >= q.own.Proven {
+		return Verdict{}
+	}
+	return refuse(RuleImpact, time.Time{}, map[string]any{"impact": q.Impact, "heals": q.Heals, "needed": q.own.Proven, "playbook": q.Playbook},
+		"%s can destroy and nobody approved it; %s has healed %d times, verified, and from %d on it may act alone", q.Action, q.Playbook, q.Heals, q.own.Proven)
+}
+
+// approved reports whether a person wanted it: by an answer, or by starting it.
+func approved(req *Request) bool { return req.Approved || req.Incident == "" }
+
+func impactClear(q *question) string {
+	switch {
+	case q.Impact == "":
+		return "what the action can do is not known yet; each step is asked again"
+	case q.Impact != action.Destructive:
+		return fmt.Sprintf("%s is %s", q.Action, q.Impact)
+	case approved(&q.Request):
+		return "it can destroy, and a person wants it"
+	}
+	return fmt.Sprintf("it can destroy, and has healed %d times of the %d that prove it", q.Heals, q.own.Proven)
+}
+
 // budgeted reports whether case budgets hold for the request: only the first
 // touch of a run spends them.
-func budgeted(req Request, h History) bool {
+func budgeted(req *Request, h *History) bool {
 	return req.Touches && !req.Undo && !h.Spent
 }
 
-func attempts(req Request, h History, l Limits, _ time.Time) Verdict {
-	if req.Incident == "" || !budgeted(req, h) {
+func attempts(q *question) Verdict {
+	if q.Incident == "" || !budgeted(&q.Request, &q.History) {
 		return Verdict{}
 	}
+	if n := q.attemptsMade(); n >= q.own.Attempts {
+		return refuse(RuleAttempts, time.Time{}, map[string]any{"attempts": n, "limit": q.own.Attempts},
+			"this case has had %d attempts, the limit is %d", n, q.own.Attempts)
+	}
+	return Verdict{}
+}
+
+// attemptsMade counts the other runs of the case that touched something.
+func (q *question) attemptsMade() int {
 	runs := map[heal.RunID]bool{}
-	for _, e := range h.Case {
-		if e.Event == Began && e.Run != req.Run {
+	for _, e := range q.Case {
+		if e.Event == Began && e.Run != q.Run {
 			runs[e.Run] = true
 		}
 	}
-	if len(runs) >= l.Attempts {
-		return refuse(RuleAttempts, time.Time{}, map[string]any{"attempts": len(runs), "limit": l.Attempts},
-			"this case has had %d attempts, the limit is %d", len(runs), l.Attempts)
-	}
-	return Verdict{}
+	return len(runs)
 }
 
-func spacing(req Request, h History, l Limits, now time.Time) Verdict {
-	if req.Incident == "" || !budgeted(req, h) {
+func attemptsClear(q *question) string {
+	return fmt.Sprintf("this case has had %s, the limit is %d", count(q.attemptsMade(), "attempt"), q.own.Attempts)
+}
+
+func spacing(q *question) Verdict {
+	if q.Incident == "" || !budgeted(&q.Request, &q.History) {
 		return Verdict{}
 	}
-	for _, e := range h.Case { // newest first
-		if e.Event != Began || e.Run == req.Run {
+	for _, e := range q.Case { // newest first
+		if e.Event != Began || e.Run == q.Run {
 			continue
 		}
-		if free := e.At.Add(l.Wait(req.Attempt)); now.Before(free) {
-			return refuse(RuleSpacing, free, map[string]any{"last": e.At, "wait_seconds": l.Wait(req.Attempt).Seconds()},
-				"attempt %d of this case must wait %s after the one before, until %s", req.Attempt, l.Wait(req.Attempt), free.UTC().Format(time.RFC3339))
+		wait := q.own.Wait(q.Attempt)
+		if free := e.At.Add(wait); q.now.Before(free) {
+			return refuse(RuleSpacing, free, map[string]any{"last": e.At, "wait_seconds": wait.Seconds()},
+				"attempt %d of this case must wait %s after the one before, until %s", q.Attempt, wait, clock(free))
 		}
 		break
 	}
 	return Verdict{}
 }
 
-func cooldown(req Request, h History, l Limits, now time.Time) Verdict {
-	if !budgeted(req, h) {
+func cooldown(q *question) Verdict {
+	if !budgeted(&q.Request, &q.History) {
 		return Verdict{}
 	}
-	for _, e := range h.Target {
-		if e.Event != CaseEnded || e.Incident == req.Incident {
+	for _, e := range q.History.Target {
+		if e.Event != CaseEnded || e.Incident == q.Incident {
 			continue
 		}
-		if free := e.At.Add(l.Cooldown); now.Before(free) {
+		if free := e.At.Add(q.own.Cooldown); q.now.Before(free) {
 			return refuse(RuleCooldown, time.Time{}, map[string]any{"case": e.Incident, "ended": e.At, "free": free},
-				"%s rests until %s: a case on it ended at %s, less than %s ago", req.Target, free.UTC().Format(time.RFC3339), e.At.UTC().Format(time.RFC3339), l.Cooldown)
+				"%s rests until %s: a case on it ended at %s, less than %s ago", q.Request.Target, clock(free), clock(e.At), q.own.Cooldown)
 		}
 		break
 	}
 	return Verdict{}
 }
 
-func leases(req Request, h History, l Limits, now time.Time) Verdict {
-	if !req.Touches || len(h.Held) == 0 {
+func leases(q *question) Verdict {
+	if !q.Touches || len(q.Held) == 0 {
 		return Verdict{}
 	}
-	held := h.Held[0]
-	return refuse(RuleLease, now.Add(l.Recheck), map[string]any{"resource": held.Resource, "run": held.Run, "since": held.Since},
-		"run %s holds %s since %s; one run at a time", held.Run, held.Resource, held.Since.UTC().Format(time.RFC3339))
+	held := q.Held[0]
+	return refuse(RuleLease, q.now.Add(q.base.Recheck), map[string]any{"resource": held.Resource, "run": held.Run, "since": held.Since},
+		"run %s holds %s since %s; one run at a time", held.Run, held.Resource, clock(held.Since))
 }
 
 func refuse(rule Rule, retry time.Time, data map[string]any, format string, args ...any) Verdict {

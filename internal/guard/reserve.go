@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/lease"
 	"github.com/homeostat/homeostat/internal/store"
@@ -66,8 +67,7 @@ func Reserve(tx store.Tx, req Request, task string, l Limits, now time.Time) (v 
 	}
 	v = Judge(req, h, l, now)
 	if !v.Allowed() {
-		_, err = refusalKind.Put(tx, &Refusal{Run: req.Run, Task: task, Target: printable(req.Target), At: now, Rule: v.Rule, Reason: v.Reason}, store.Any)
-		return v, 0, err
+		return v, 0, record(tx, req, task, v, now)
 	}
 	if !req.Touches {
 		return v, 0, nil
@@ -84,9 +84,20 @@ func Reserve(tx store.Tx, req Request, task string, l Limits, now time.Time) (v 
 	if h.Spent {
 		return v, epoch, nil // a later touch of the same run
 	}
+	if budgeted(&req, &h) {
+		if err := takeDown(tx, &req, &l, now); err != nil {
+			return Verdict{}, 0, err
+		}
+	}
 	began := Entry{Event: Began, Run: req.Run, Incident: req.Incident, Target: req.Target, Scope: req.Scope, At: now}
 	_, err = entryKind.Put(tx, &began, store.Absent)
 	return v, epoch, err
+}
+
+// record keeps a refusal for people.
+func record(tx store.Tx, req Request, task string, v Verdict, now time.Time) error {
+	_, err := refusalKind.Put(tx, &Refusal{Run: req.Run, Task: task, Target: printable(req.Target), At: now, Rule: v.Rule, Reason: v.Reason}, store.Any)
+	return err
 }
 
 // printable is a target as a record can hold it, also one that is refused for
@@ -123,30 +134,88 @@ func history(r store.Reader, req Request, l Limits, now time.Time) (h History, n
 	if !req.Touches || req.Target.Validate() != nil { // refused by what it is
 		return h, nil, nil
 	}
-	all, err := Switches(r)
+	all, err := allSwitches(r)
 	if err != nil {
 		return h, nil, err
 	}
-	h.Switches = reaching(all, req.Scope)
+	h.Switches, h.Breakers = reaching(all, kindKill, req.Scope), reaching(all, kindBreaker, req.Scope)
 	if h.Spent, err = spent(r, req); err != nil {
 		return h, nil, err
 	}
-	if budgeted(req, h) {
-		if h.Target, h.Case, err = spending(r, req, l, now); err != nil {
+	if needs, err = leasesOf(r, resources(req), &req, &h, now); err != nil {
+		return h, nil, err
+	}
+	if req.Impact == action.Destructive && !req.Undo && !approved(&req) {
+		if h.Heals, err = heals(r, req.Playbook, l.For(req.Scope).Proven); err != nil {
 			return h, nil, err
 		}
 	}
-	for _, resource := range resources(req) {
+	if !budgeted(&req, &h) {
+		return h, needs, nil
+	}
+	more, err := budgets(r, &req, &l, &h, now)
+	return h, append(needs, more...), err
+}
+
+// budgets gathers what the first touch of a run spends, and the leases it needs
+// for it.
+func budgets(r store.Reader, req *Request, l *Limits, h *History, now time.Time) (needs []lease.Lease, err error) {
+	if h.Target, h.Case, err = spending(r, *req, l.For(req.Scope), now); err != nil {
+		return nil, err
+	}
+	if automated(req, h) {
+		if h.Scopes, err = scopesOf(r, req, l, now); err != nil {
+			return nil, err
+		}
+		if needs, err = leasesOf(r, turns(h.Scopes, l), req, h, now); err != nil {
+			return nil, err
+		}
+	}
+	if q := l.quota(req.Scope.Tenant); q.Actions > 0 {
+		if h.Tenant, err = acted(r, touched, heal.Scope{Tenant: q.Tenant}, now.Add(-q.Window), q.Actions+1); err != nil {
+			return nil, err
+		}
+	}
+	for _, room := range rooms(req, l) {
+		place, err := room.place(r, req.Run, now)
+		if err != nil {
+			return nil, err
+		}
+		if place == nil {
+			h.Full = append(h.Full, room)
+			continue
+		}
+		needs = append(needs, *place)
+	}
+	return needs, nil
+}
+
+// leasesOf looks at leases a request needs, and notes those others hold.
+func leasesOf(r store.Reader, resources []string, req *Request, h *History, now time.Time) (needs []lease.Lease, err error) {
+	for _, resource := range resources {
 		held, err := lease.Look(r, resource)
 		if err != nil {
-			return h, nil, err
+			return nil, err
 		}
 		needs = append(needs, held)
 		if held.Held(now) && held.Holder != string(req.Run) {
 			h.Held = append(h.Held, Holding{Resource: resource, Run: heal.RunID(held.Holder), Since: held.Since})
 		}
 	}
-	return h, needs, nil
+	return needs, nil
+}
+
+// turns are the leases of small scopes, where automation does one thing at a
+// time. A service has that of its target.
+func turns(scopes []ScopeFacts, l *Limits) []string {
+	var list []string
+	for i := range scopes {
+		f := &scopes[i]
+		if own := l.For(f.Scope); f.Scope.Service == "" && f.small(&own) {
+			list = append(list, "scope:"+f.Scope.String())
+		}
+	}
+	return list
 }
 
 // spent reports whether the run has touched this target before.

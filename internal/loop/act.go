@@ -192,8 +192,9 @@ func (l *Loop) notCarriedOut(d *draft, attempt *heal.Attempt, run *heal.Run) err
 // again lets the case be diagnosed anew for its next attempt, once the spacing
 // of attempts allows it.
 func (l *Loop) again(d *draft) {
-	wait := l.opts.Limits.Wait(len(d.Attempts) + 1)
-	if len(d.Attempts) >= l.opts.Limits.Attempts {
+	limits := l.opts.Limits.For(d.Scope)
+	wait := limits.Wait(len(d.Attempts) + 1)
+	if len(d.Attempts) >= limits.Attempts {
 		wait = 0 // the decision will say that the attempts are spent
 	}
 	d.State, d.DueAt = heal.CaseDiagnosing, d.now.Add(wait)

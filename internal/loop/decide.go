@@ -41,7 +41,7 @@ func (l *Loop) decide(ctx context.Context, inc store.Stored[heal.Incident]) erro
 	if err != nil {
 		return err
 	}
-	d := decide.Decide(in, l.opts.Policy)
+	d := decide.Decide(in, l.policy(inc.Value.Scope))
 	d.Rejected = append(d.Rejected, unanswered...)
 	if d.Verb == heal.VerbObserve {
 		return l.observe(ctx, inc, d)
@@ -93,7 +93,7 @@ func (l *Loop) gatherDecision(ctx context.Context, inc *heal.Incident) (in decid
 func (l *Loop) request(inc *heal.Incident, plan *heal.Plan) guard.Request {
 	return guard.Request{
 		Incident: inc.ID, Attempt: len(inc.Attempts) + 1, Target: plan.Target, Scope: l.scopeOf(inc, plan.Target),
-		Action: "playbook " + plan.Playbook, Touches: true,
+		Playbook: plan.Playbook, Action: "playbook " + plan.Playbook, Touches: true,
 	}
 }
 
@@ -155,6 +155,13 @@ func (l *Loop) begin(c *draft, d heal.Decision) error {
 	}
 	c.State, c.Held = heal.CaseActing, ""
 	if d.Verb == heal.VerbAsk {
+		page, err := guard.Page(c.tx, v, c.now)
+		if err != nil {
+			return err
+		}
+		if page {
+			owe(&c.Incident, c.now, heal.Critical, fmt.Sprintf("%s needs a person: %s.", c.Title, v.Reason.Text))
+		}
 		order.Approval = l.question(&c.Incident, d, book.Approval)
 		c.State = heal.CaseWaiting
 	}

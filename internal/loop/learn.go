@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/homeostat/homeostat/internal/alert"
+	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/learn"
@@ -20,6 +21,9 @@ var KnowledgeKind = store.Kind[learn.Knowledge]{
 // endAttempt writes down how an attempt ended and what it taught.
 func (l *Loop) endAttempt(d *draft, a *heal.Attempt, result heal.AttemptResult, note string) error {
 	a.Result, a.Note, a.EndedAt = result, note, d.now
+	if err := l.reportAttempt(d, a); err != nil {
+		return err
+	}
 	worth, counts := learn.Effectiveness(result)
 	o := heal.Outcome{
 		IncidentID: d.ID, Attempt: a.N, At: d.now, Pattern: a.Pattern, Entity: a.Target, Playbook: a.Playbook,
@@ -48,6 +52,23 @@ func (l *Loop) endAttempt(d *draft, a *heal.Attempt, result heal.AttemptResult, 
 	known = learn.Add(known, o)
 	d.say("learn", fmt.Sprintf("%s against %s: %d of %d uses healed, smoothed rate %.2f", known.Playbook, known.Pattern, known.Successes, known.Uses, known.Rate()))
 	_, err = KnowledgeKind.Put(d.tx, &known, store.Any)
+	return err
+}
+
+// reportAttempt tells the guards how an attempt that touched something ended. A
+// breaker that opens because of it is for people to hear of.
+func (l *Loop) reportAttempt(d *draft, a *heal.Attempt) error {
+	if a.ActedAt.IsZero() {
+		return nil
+	}
+	opened, err := guard.Report(d.tx, guard.Ending{
+		Run: a.RunID, Target: a.Target, Scope: l.scopeOf(&d.Incident, a.Target), Healed: a.Result == heal.AttemptHealed,
+	}, l.opts.Limits, d.now)
+	for _, b := range opened {
+		text := fmt.Sprintf("the breaker of %s opened: %s; automation begins nothing there until a person closes it", b.Where(), b.Why)
+		d.say("learn", text)
+		owe(&d.Incident, d.now, heal.Critical, text)
+	}
 	return err
 }
 
