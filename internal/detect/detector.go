@@ -41,7 +41,8 @@ type Detector interface {
 }
 
 // average is a running mean: the plain mean of the first points, then an
-// exponential one in which a point weighs at least floor.
+// exponential one in which a point weighs at least floor. The difference of any
+// two values must be finite.
 type average struct {
 	mean float64
 	n    uint32
@@ -51,10 +52,7 @@ func (a *average) add(x, floor float64) {
 	if a.n < math.MaxUint32 {
 		a.n++
 	}
-	// Two products, not a difference: the difference of two finite values may
-	// be infinite.
-	w := max(1/float64(a.n), floor)
-	a.mean = a.mean*(1-w) + x*w
+	a.mean += max(1/float64(a.n), floor) * (x - a.mean)
 }
 
 // maxUnits bounds a deviation in units of spread: nothing tells apart what is

@@ -43,9 +43,9 @@ func (s envelopeShape) bin(at time.Time) int {
 func (e *envelope) observe(s envelopeShape, bin int, day, v float64) float64 {
 	b := &e.bin[bin]
 	if b.n > 0 {
-		close := -math.Expm1(-max(0, day-float64(b.day)) / s.memory)
-		b.lo += float32(close) * (b.mean - b.lo)
-		b.hi += float32(close) * (b.mean - b.hi)
+		closer := -math.Expm1(-max(0, day-float64(b.day)) / s.memory)
+		b.lo += float32(closer) * (b.mean - b.lo)
+		b.hi += float32(closer) * (b.mean - b.hi)
 	}
 	var out float64
 	if b.n >= minVisits {
