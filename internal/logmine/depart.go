@@ -3,7 +3,6 @@ package logmine
 import (
 	"cmp"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
@@ -111,41 +110,13 @@ const (
 	reordered = 0.5
 )
 
-// expected is how many of n requests would take a step that k of m took at
-// normal times.
-func expected(n, k, m int) float64 { return float64(n) * (float64(k) + 0.5) / (float64(m) + 1) }
-
-// standsOut is how far beyond chance it is that taken of n requests took a step
-// that k of m took at normal times, as standard deviations of a normal
-// distribution would have it; 0 if the place is not familiar. Few normal
-// requests leave much room for chance: what k of m says of n others is a
-// beta-binomial distribution, here with Jeffreys' prior.
+// standsOut is how far beyond chance a step is that taken of n requests took, and
+// k of m at normal times; 0 if the place is not familiar.
 func standsOut(taken, n, k, m int) float64 {
-	if m < familiar || float64(taken) <= expected(n, k, m) {
+	if m < familiar {
 		return 0
 	}
-	a, b := float64(k)+0.5, float64(m-k)+0.5
-	at := logChoose(n, taken) + logBeta(a+float64(taken), b+float64(n-taken)) - logBeta(a, b)
-	tail, term := 1.0, 1.0
-	for i := taken; i < n; i++ { // each next is a smaller part of the one before
-		j, rest := float64(i), float64(n-i)
-		term *= rest / (j + 1) * (a + j) / (b + rest - 1)
-		if tail += term; term < 1e-6*tail {
-			break
-		}
-	}
-	return math.Sqrt(max(0, -2*(at+math.Log(tail))))
-}
-
-func logBeta(a, b float64) float64 {
-	x, _ := math.Lgamma(a)
-	y, _ := math.Lgamma(b)
-	z, _ := math.Lgamma(a + b)
-	return x + y - z
-}
-
-func logChoose(n, k int) float64 {
-	return -logBeta(float64(k)+1, float64(n-k)+1) - math.Log(float64(n)+1)
+	return beyondChance(taken, n, k, m)
 }
 
 // mostly is what follows a place most often.

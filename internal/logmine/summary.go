@@ -29,6 +29,7 @@ type Summary struct {
 	Patterns        []Finding  `json:"patterns,omitempty"`  // most frequent first
 	Templates       []Template `json:"templates,omitempty"` // most frequent first, at most MaxTemplates
 	Stacks          []Trace    `json:"stacks,omitempty"`    // most frequent first
+	Changes         []Change   `json:"changes,omitempty"`   // against the baseline, errors first, at most MaxChanges
 	Text            string     `json:"text"`                // for people
 }
 
@@ -187,6 +188,7 @@ func (c *counter) summary() Summary {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), a.compare(b.Stack))
 	})
 	s.Templates = s.Templates[:min(len(s.Templates), MaxTemplates)]
+	s.Changes = c.changes()
 	s.Text = describe(s)
 	return s
 }
@@ -219,5 +221,5 @@ func describe(s Summary) string {
 		top := s.Stacks[0]
 		text += fmt.Sprintf(" Most frequent stack trace: %s in %s (%s), %d times.", top.Exception, top.TopFrame, top.Language, top.Count)
 	}
-	return text
+	return text + describeChanges(s.Changes)
 }

@@ -58,7 +58,9 @@ func TestSummarise(t *testing.T) {
 	if len(s.Stacks) != 1 || s.Stacks[0].Exception != "java.lang.IllegalStateException" {
 		t.Errorf("stacks: got %+v, want the Java one", s.Stacks)
 	}
-	equal(t, "text", s.Text, "7 of 13 log records are errors (1 of 21 before); they speak of pool exhausted 6 times. Most frequent stack trace: java.lang.IllegalStateException in a.B.c B.java:1 (java), 1 times.")
+	equal(t, "text", s.Text, "7 of 13 log records are errors (1 of 21 before); they speak of pool exhausted 6 times. Most frequent stack trace: java.lang.IllegalStateException in a.B.c B.java:1 (java), 1 times."+
+		` New: "connection pool exhausted: <*> of <*> in use, <*> waiting" (6, 0 before).`+
+		` Less often: "GET <*> answered <*> in <*> ms" (6, 20 before).`)
 }
 
 func equal(t *testing.T, what string, got, want any) {

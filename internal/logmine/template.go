@@ -8,7 +8,7 @@ import (
 type MinerOptions struct {
 	MaxTemplates int     // default 2,000; texts beyond match an old one or none
 	MaxTokens    int     // of a text that are looked at; default 64
-	Similarity   float64 // part of equal words to be of one template; default 0.5
+	Similarity   float64 // part of equal words to be of one template; default 0.7
 }
 
 // Miner finds the templates behind texts: words that stay and places, written
@@ -51,7 +51,7 @@ func NewMiner(opts MinerOptions) *Miner {
 		opts.MaxTokens = 64
 	}
 	if opts.Similarity <= 0 {
-		opts.Similarity = 0.5
+		opts.Similarity = 0.7
 	}
 	return &Miner{opts: opts, groups: map[string][]int{}, places: map[string]int{}, known: map[string]bool{}}
 }
