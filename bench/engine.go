@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/internal/action"
+	"github.com/homeostat/homeostat/internal/app"
+	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
@@ -105,7 +107,8 @@ func measureEngine(ctx context.Context, o *options, r *report) (err error) {
 	}
 	heard := ends{make(chan struct{}, 256)}
 	e := engine.New(db, set, engine.Playbooks{Specs: set.Specs()}, engine.Options{
-		Owner: "bench", Sole: true, Clock: time.Now, Entropy: rand.Reader, Listener: heard,
+		Owner: "bench", Sole: true, Clock: time.Now, Entropy: rand.Reader,
+		Listener: app.Audited(audit.NewRecorder(time.Now, rand.Reader), heard),
 	})
 	running, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)

@@ -61,11 +61,12 @@ var imports = map[string][]string{
 		"heal", "store", "topology", "alert", "detect", "incident", "logmine", "cause",
 		"playbook", "decide", "verify", "learn", "expr", "engine", "guard",
 		"action", // the catalogue of what plans may do
+		"audit",  // every decision is kept
 	},
 	// The door reads the record and puts people's words to the engine and the
 	// loop in their own types; a second set of types between them would only be
 	// copied through.
-	"api":         {"heal", "playbook", "auth", "expr", "store", "engine", "guard", "learn", "topology", "alert", "loop"},
+	"api":         {"heal", "playbook", "auth", "expr", "store", "engine", "guard", "learn", "topology", "alert", "loop", "audit"},
 	"api/form":    {"heal"},
 	"api/apitest": {"action", "api/form"}, // a whole door for tests
 	"web":         {"heal", "playbook", "auth"},

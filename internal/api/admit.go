@@ -84,7 +84,7 @@ func (s *server) admit(next http.Handler) http.Handler {
 			writeProblem(w, http.StatusBadRequest, "%s", text)
 			return
 		}
-		if r.URL.Path != watchPath {
+		if !longAnswer(r.URL.Path) {
 			ctx, cancel := context.WithTimeout(r.Context(), s.Deadline)
 			defer cancel()
 			r = r.WithContext(ctx)

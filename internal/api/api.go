@@ -23,6 +23,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/homeostat/homeostat/internal/api/form"
+	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/auth"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/heal"
@@ -88,27 +89,30 @@ type Knowledge interface {
 
 // Options are what the API works with. All interfaces but Traffic are needed.
 type Options struct {
-	Store     store.Store
-	Accounts  auth.Authenticator
-	Engine    Engine
-	Cases     Cases
-	Alerts    Alerts
-	Intake    Intake
-	Playbooks Playbooks
-	Topology  Topology
-	Knowledge Knowledge
-	Traffic   Traffic                         // nil: services are listed without
-	Webhooks  map[string]Webhook              // by the name in the path
-	Scope     heal.Scope                      // of alerts and webhooks that name none; default heal.DefaultScope
-	Live      http.Handler                    // /healthz; nil: not served, as the next two
-	Ready     http.Handler                    // /readyz
-	Metrics   http.Handler                    // /metrics
-	Around    func(http.Handler) http.Handler // goes around the routes, to trace them; nil: nothing
-	Version   form.Version
-	MaxBody   int64         // bytes of a body of alerts; default 5 MiB. Other bodies: 2 MiB
-	Deadline  time.Duration // of one request, streams excepted; default 30 s
-	Clock     func() time.Time
-	Logger    *slog.Logger
+	Store      store.Store // made by Audit.Wrap, as is that of Engine, Cases and Alerts
+	Audit      *audit.Recorder
+	AuditHead  string // file with the head of the audit's chain; empty: none
+	Accounts   auth.Authenticator
+	Principals Principals
+	Engine     Engine
+	Cases      Cases
+	Alerts     Alerts
+	Intake     Intake
+	Playbooks  Playbooks
+	Topology   Topology
+	Knowledge  Knowledge
+	Traffic    Traffic                         // nil: services are listed without
+	Webhooks   map[string]Webhook              // by the name in the path
+	Scope      heal.Scope                      // of alerts and webhooks that name none; default heal.DefaultScope
+	Live       http.Handler                    // /healthz; nil: not served, as the next two
+	Ready      http.Handler                    // /readyz
+	Metrics    http.Handler                    // /metrics
+	Around     func(http.Handler) http.Handler // goes around the routes, to trace them; nil: nothing
+	Version    form.Version
+	MaxBody    int64         // bytes of a body of alerts; default 5 MiB. Other bodies: 2 MiB
+	Deadline   time.Duration // of one request, streams excepted; default 30 s
+	Clock      func() time.Time
+	Logger     *slog.Logger
 }
 
 func (o *Options) defaults() error {
@@ -117,7 +121,9 @@ func (o *Options) defaults() error {
 		missing bool
 	}{
 		{"Store", o.Store == nil},
+		{"Audit", o.Audit == nil},
 		{"Accounts", o.Accounts == nil},
+		{"Principals", o.Principals == nil},
 		{"Engine", o.Engine == nil},
 		{"Cases", o.Cases == nil},
 		{"Alerts", o.Alerts == nil},
@@ -169,7 +175,7 @@ func New(o Options) (http.Handler, error) {
 	inner := http.NewServeMux()
 	s.api = humago.New(inner, s.description())
 	for _, register := range []func(){
-		s.incidents, s.watch, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.system,
+		s.incidents, s.watch, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.audit, s.principals, s.system,
 	} {
 		register()
 	}

@@ -45,6 +45,7 @@ type route struct {
 	status                                int   // of success; default 200
 	errors                                []int // besides 401, 403 and 500
 	open                                  bool  // has a secret of its own instead of a token
+	unaudited                             bool  // a write that changes nothing people answer for
 }
 
 // body is an answer with nothing but a body.
@@ -88,6 +89,9 @@ func handle[I, O any](s *server, r route, f func(context.Context, *I) (*O, error
 	}
 	slices.Sort(op.Errors)
 	op.Errors = slices.Compact(op.Errors)
+	if r.method != http.MethodGet && !r.open && !r.unaudited {
+		f = audited(s, r, f)
+	}
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := f(ctx, in)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/auth"
 	"github.com/homeostat/homeostat/internal/decide"
 	"github.com/homeostat/homeostat/internal/engine"
@@ -24,6 +25,7 @@ import (
 	"github.com/homeostat/homeostat/internal/otlp"
 	"github.com/homeostat/homeostat/internal/probe"
 	"github.com/homeostat/homeostat/internal/series"
+	"github.com/homeostat/homeostat/internal/store"
 	"github.com/homeostat/homeostat/internal/store/sqlite"
 	"github.com/homeostat/homeostat/internal/telemetry/embedded"
 	"github.com/homeostat/homeostat/internal/topology"
@@ -47,6 +49,8 @@ type Server struct {
 	parts   []part         // in the order of starting
 
 	store     *sqlite.DB
+	audited   store.Store // the store, for what people ask for
+	audit     *audit.Recorder
 	accounts  *auth.Accounts
 	series    *series.DB
 	telemetry *embedded.Store
@@ -96,7 +100,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Server, err error) {
 		return nil, heal.Errorf(heal.Invalid, "data_dir", "%w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openObs, s.checkAddresses, s.openStore, s.openTelemetry, s.openNotify, s.openDrivers, s.openLoop, s.openSensors, s.openDoors, s.openMetrics,
+		s.openObs, s.checkAddresses, s.openStore, s.openAudit, s.openTelemetry, s.openNotify, s.openDrivers, s.openLoop, s.openSensors, s.openDoors, s.openMetrics,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -162,7 +166,9 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.store.Close)
-	s.accounts = auth.New(s.store, auth.Options{})
+	s.audit = audit.NewRecorder(time.Now, rand.Reader)
+	s.audited = s.audit.Wrap(s.store)
+	s.accounts = auth.New(s.audited, auth.Options{})
 	created, err := auth.FirstStart(ctx, s.accounts, s.cfg.TokenFile())
 	if created {
 		s.log.Info("first start: wrote the operator token", slog.String("file", s.cfg.TokenFile()))
@@ -263,16 +269,16 @@ func (s *Server) openLoop(context.Context) error {
 		Clock: time.Now, Entropy: rand.Reader, Logger: s.log, Metrics: counts, Tracer: s.obs.Tracer,
 	}
 	listener := &lateListener{outbox: s.outbox}
-	opts.Listener = listener
-	s.engine = engine.New(s.store, s.drivers.set, library, opts)
-	dry := &engine.DryRunner{Store: s.store, Previews: s.drivers.previews, Library: library, Specs: specs, Options: opts}
+	opts.Listener = Audited(s.audit, listener)
+	s.engine = engine.New(s.audited, s.drivers.set, library, opts)
+	dry := &engine.DryRunner{Store: s.audited, Previews: s.drivers.previews, Library: library, Specs: specs, Options: opts}
 	s.shelf = &shelf{catalog: loop.NewCatalog(books), specs: specs, scope: s.cfg.HomeScope(), dry: dry}
 	if err := s.openProbes(); err != nil {
 		return err
 	}
 	c := s.cfg.Loop
 	s.loop = loop.New(loop.Parts{
-		Store: s.store, Engine: runner{s.engine, dry}, Catalog: s.shelf.catalog, Topology: s.topology,
+		Store: s.audited, Audit: s.audit, Engine: runner{s.engine, dry}, Catalog: s.shelf.catalog, Topology: s.topology,
 		Metrics: metrics{s.series}, Logs: logs{s.telemetry}, Probes: probes{s.probes}, Notifier: told{s.outbox},
 	}, loop.Options{
 		Scope: s.cfg.HomeScope(), Settle: max(c.Settle.Std(), zeroMeant), Window: c.Window.Std(), Verify: c.VerifyWindow.Std(), Baseline: c.Baseline.Std(),

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/decide"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/guard"
@@ -112,8 +113,17 @@ func (l *Loop) scopeOf(inc *heal.Incident, target heal.EntityID) heal.Scope {
 // recordDecision keeps a decision and tells it.
 func (l *Loop) recordDecision(c *draft, d heal.Decision) error {
 	c.Decision = &d
-	_, err := store.DecisionKind.Put(c.tx, &d, store.Any)
-	return err
+	if _, err := store.DecisionKind.Put(c.tx, &d, store.Any); err != nil {
+		return err
+	}
+	e := audit.Entry{
+		At: c.now, Act: audit.Decided, Result: string(d.Verb), Scope: c.Scope, Subject: string(c.Cause), Incident: c.ID, Decision: d.ID,
+		Text: "it was decided to " + string(d.Verb), Reasons: d.Reasons,
+	}
+	if d.Plan != nil {
+		e.Subject, e.Text = string(d.Plan.Target), fmt.Sprintf("%s %s on %s", d.Verb, d.Plan.Playbook, d.Plan.Target)
+	}
+	return l.parts.Audit.Record(c.tx, e)
 }
 
 // recheck is how often a case that a guard holds back is looked at again.

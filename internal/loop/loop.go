@@ -20,6 +20,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/decide"
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
@@ -56,6 +57,7 @@ type Parts struct {
 	Logs     Logs
 	Probes   Probes
 	Notifier Notifier
+	Audit    *audit.Recorder // nil: nothing is kept
 }
 
 // Loop runs the stages.

@@ -46,6 +46,8 @@ const (
 	Topologies  Table = "topology"  // entities and edges, with age and source
 	Playbooks   Table = "playbook"  // sources by digest, for the runs that pin them
 	Settings    Table = "setting"
+	Audit       Table = "audit" // who or what did what, and why
+	Seals       Table = "seal"  // the chain of hashes over the audit
 )
 
 // Schema declares every table.
@@ -129,4 +131,13 @@ var Schema = map[Table]TableSchema{
 		Indexes: []Index{{Columns: []string{"name", "at"}}},
 	},
 	Settings: {Watched: true},
+	Audit: {
+		Watched: true,
+		Columns: []Column{{Name: "actor"}, {Name: "act"}, {Name: "subject"}, {Name: "incident"}, {Name: "run"}, {Name: "at", Int: true}},
+		Indexes: []Index{{Columns: []string{"at"}}, {Columns: []string{"subject", "at"}}, {Columns: []string{"incident", "at"}}},
+	},
+	Seals: {
+		Columns: []Column{{Name: "number", Int: true}},
+		Indexes: []Index{{Columns: []string{"number"}, Unique: true}},
+	},
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/homeostat/homeostat/internal/alert"
 	"github.com/homeostat/homeostat/internal/api"
 	"github.com/homeostat/homeostat/internal/api/form"
+	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/auth"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/guard"
@@ -47,6 +48,8 @@ type House struct {
 // change may alter the options of the API.
 func New(t testing.TB, s store.Store, change func(*api.Options)) *House {
 	t.Helper()
+	recorder := audit.NewRecorder(time.Now, rand.Reader)
+	s = recorder.Wrap(s)
 	h := &House{Store: s, World: &World{}, Topology: topology.New(topology.Options{}), Tokens: map[string]string{}}
 	drivers, err := action.NewSet(h.World)
 	must(t, err)
@@ -62,7 +65,7 @@ func New(t testing.TB, s store.Store, change func(*api.Options)) *House {
 	l := loop.New(loop.Parts{Store: s}, loop.Options{Clock: time.Now, Entropy: rand.Reader, Logger: logger, Backlog: 10})
 	h.accounts(t)
 	o := api.Options{
-		Store: s, Accounts: auth.New(s, auth.Options{}), Engine: h.Engine, Cases: l, Alerts: l, Intake: l,
+		Store: s, Audit: recorder, Accounts: auth.New(s, auth.Options{}), Principals: auth.New(s, auth.Options{}), Engine: h.Engine, Cases: l, Alerts: l, Intake: l,
 		Playbooks: newShelf(t, drivers.Specs(), &engine.DryRunner{Store: s, Previews: previews, Library: library, Specs: drivers.Specs(), Options: options}),
 		Topology:  h.Topology, Knowledge: known{}, Traffic: traffic{},
 		Webhooks: map[string]api.Webhook{

@@ -252,3 +252,27 @@ CREATE TABLE "topology" (
   "seen" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
+
+CREATE TABLE "audit" (
+  key TEXT NOT NULL PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  "actor" TEXT,
+  "act" TEXT,
+  "subject" TEXT,
+  "incident" TEXT,
+  "run" TEXT,
+  "at" INTEGER,
+  body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX "audit_revision" ON "audit" (revision);
+CREATE INDEX "audit_at" ON "audit" ("at", "key");
+CREATE INDEX "audit_subject_at" ON "audit" ("subject", "at", "key");
+CREATE INDEX "audit_incident_at" ON "audit" ("incident", "at", "key");
+
+CREATE TABLE "seal" (
+  key TEXT NOT NULL PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  "number" INTEGER,
+  body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX "seal_number" ON "seal" ("number");
