@@ -36,6 +36,7 @@ import (
 // Engine carries runs out; engine.Engine is one.
 type Engine interface {
 	StartNow(ctx context.Context, o engine.Order) (heal.Run, error)
+	Rerun(ctx context.Context, id heal.RunID, r engine.Rerun) (heal.Run, error)
 	Pause(ctx context.Context, id heal.RunID, by, why string) error
 	Resume(ctx context.Context, id heal.RunID, by string) error
 	Cancel(ctx context.Context, id heal.RunID, by, why string) error

@@ -39,6 +39,12 @@ func (r *runWhy) why() string {
 	return r.Body.Reason
 }
 
+type runRerun struct {
+	ByID
+	Write
+	Body *form.Rerun
+}
+
 type runSettle struct {
 	ByID
 	Write
@@ -100,9 +106,34 @@ func (s *server) runWrites() {
 		})
 	}
 	handle(s, route{
+		method: http.MethodPost, path: "/runs/{id}/rerun", id: "rerun-run", tag: "runs", status: http.StatusCreated, errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
+		summary: "Go on with an ended run where it broke",
+		about:   "201 with a new run of the same playbook, as it was then. What was completed is kept; the tasks begun at, what depends on them and what was not completed are done. The guards hold for it as for a person's run.",
+	}, s.rerun)
+	handle(s, route{
 		method: http.MethodPost, path: "/runs/{id}/settle", id: "settle-run", tag: "runs", errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 		summary: "Say what became of a task nobody is sure of",
 	}, s.settle)
+}
+
+func (s *server) rerun(ctx context.Context, in *runRerun) (*startedRun, error) {
+	got, err := runShelf.get(ctx, s, in.ID, auth.Operate)
+	if err != nil {
+		return nil, err
+	}
+	order := engine.Rerun{By: caller(ctx)}
+	if in.Body != nil {
+		order.From, order.Why = in.Body.From, in.Body.Reason
+	}
+	run, err := s.Engine.Rerun(ctx, got.Value.ID, order)
+	if err != nil {
+		return nil, err
+	}
+	now, err := done(s.run(ctx, string(run.ID)))
+	if err != nil {
+		return nil, err
+	}
+	return &startedRun{Status: http.StatusCreated, Body: now.Body}, nil
 }
 
 func (s *server) run(ctx context.Context, id string) (*body[form.Run], error) {

@@ -18,7 +18,8 @@ func (s *session) runs() *cobra.Command {
 		s.runVerb("pause", "Hold a run: what is in flight ends, nothing new starts", "paused"),
 		s.runVerb("resume", "Let a paused run go on", "resumed"),
 		s.runVerb("cancel", "End a run once what is in flight has ended", "cancelled"),
-		s.runVerb("rollback", "Undo what a run completed, in reverse order", "rollback asked for"))
+		s.runVerb("rollback", "Undo what a run completed, in reverse order", "rollback asked for"),
+		s.runRerun())
 }
 
 func (s *session) runList() *cobra.Command {
@@ -137,6 +138,8 @@ func tellRun(p *page, r *form.Run) {
 	}
 	p.field("state", state+suffix(", ", r.Reason)+suffix("; ending as ", r.Ending))
 	p.field("rollback", r.Rollback)
+	p.field("goes on with", r.RerunOf)
+	p.field("gone on with", r.RerunBy)
 	p.field("case", r.Incident)
 	p.field("asked by", r.RequestedBy+", "+p.ago(r.CreatedAt))
 	p.title("Tasks")
@@ -160,6 +163,8 @@ func said(t *form.Task) string {
 	switch {
 	case t.Error != "":
 		return t.Error
+	case t.Kept:
+		return "kept from the run before"
 	case t.Refusal != nil:
 		return t.Refusal.Text
 	case t.Preview != "":
@@ -176,6 +181,33 @@ func (s *session) runVerb(verb, short, saying string) *cobra.Command {
 	reason := c.Flags().String("reason", "", "why, for the record")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return s.changeRun(c, "/runs"+segment(args[0])+"/"+verb, form.Why{Reason: *reason}, saying)
+	}
+	return c
+}
+
+func (s *session) runRerun() *cobra.Command {
+	c := &cobra.Command{
+		Use: "rerun <run>", Short: "Go on with an ended run where it broke", Args: cobra.ExactArgs(1),
+		Long: "Makes a new run of the same playbook, as it was then. What the old run completed is kept;\n" +
+			"the tasks begun at, what depends on them and what was not completed are done.",
+		Example: "  homeostat runs rerun " + someRun + "\n  homeostat runs rerun " + someRun + " --from restart",
+	}
+	var in form.Rerun
+	c.Flags().StringSliceVar(&in.From, "from", nil, "task to begin at; those that failed if left out")
+	c.Flags().StringVar(&in.Reason, "reason", "", "why, for the record")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := s.client()
+		if err != nil {
+			return err
+		}
+		var run form.Run
+		if err := api.post(c.Context(), "/runs"+segment(args[0])+"/rerun", in, &run); err != nil {
+			return err
+		}
+		return s.show(run, func(p *page) {
+			tellRun(p, &run)
+			p.line("\nFollow it with: homeostat runs show %s", run.ID)
+		})
 	}
 	return c
 }

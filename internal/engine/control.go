@@ -22,6 +22,9 @@ type Order struct {
 	Facts       heal.Facts
 	Approval    *Ask // asked before anything starts, instead of the playbook's own
 	RequestedBy string
+
+	rerunOf heal.RunID     // the run it goes on with
+	tasks   []heal.TaskRun // as that run left them; nil: fresh
 }
 
 // Start makes a run durable in tx; it goes on by itself once tx is.
@@ -35,8 +38,10 @@ func (e *Engine) start(tx store.Tx, o Order) (applied, error) {
 	if err := o.Target.Validate(); err != nil {
 		return applied{}, heal.Wrap("start "+o.Name, err)
 	}
-	if err := pin(tx, o, now); err != nil {
-		return applied{}, err
+	if o.rerunOf == "" {
+		if err := pin(tx, o, now); err != nil {
+			return applied{}, err
+		}
 	}
 	book, err := e.books.book(tx, o.Digest)
 	if err != nil {
@@ -50,6 +55,9 @@ func (e *Engine) start(tx store.Tx, o Order) (applied, error) {
 		ID: heal.RunID(heal.NewID(now, e.opts.Entropy)), IncidentID: o.Incident, DecisionID: o.Decision, Attempt: o.Attempt,
 		Scope: o.Scope, Playbook: o.Name, Digest: o.Digest, Target: o.Target, Params: o.Params, Facts: o.Facts,
 		State: heal.RunPending, Tasks: newTasks(&plan), RequestedBy: o.RequestedBy, CreatedAt: now,
+	}
+	if o.tasks != nil {
+		run.RerunOf, run.Tasks = o.rerunOf, o.tasks
 	}
 	if _, err := journalKind.Put(tx, &Entry{Run: run.ID, At: now, Phase: PhaseProposed, Target: o.Target, By: o.RequestedBy, Text: o.Name}, store.Any); err != nil {
 		return applied{}, err

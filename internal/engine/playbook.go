@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -85,7 +86,7 @@ func Vars(p *playbook.Playbook, run *heal.Run) (map[string]any, error) {
 
 func incidentOf(run *heal.Run) playbook.Incident {
 	f := run.Facts
-	return playbook.Incident{ID: run.IncidentID, Severity: f.Severity, Pattern: f.Pattern, Title: f.Title, Values: f.Values, Labels: f.Labels}
+	return playbook.Incident{ID: cmp.Or(run.IncidentID, f.Incident), Severity: f.Severity, Pattern: f.Pattern, Title: f.Title, Values: f.Values, Labels: f.Labels}
 }
 
 func (b *bound) Work(run *heal.Run, task string, undo bool) (Work, error) {

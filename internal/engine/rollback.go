@@ -12,6 +12,9 @@ func (m *machine) rollback(ev RollbackAsked) error {
 	if m.run.Rollback != "" {
 		return m.conflict("has been asked to roll back already")
 	}
+	if err := m.heldElsewhere(); err != nil {
+		return err
+	}
 	if m.run.DryRun {
 		return m.conflict("was a dry run, there is nothing to roll back")
 	}

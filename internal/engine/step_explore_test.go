@@ -194,6 +194,9 @@ func (w world) check(t *testing.T, plan *Plan) {
 		}
 	}
 	w.checkOrder(t, plan)
+	for i := range plan.Tasks {
+		w.checkRerun(t, plan, plan.Tasks[i].ID)
+	}
 }
 
 // checkAnswers: nothing that was asked for began without every yes it needs,

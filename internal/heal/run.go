@@ -57,6 +57,8 @@ type Run struct {
 	Rollback    RunState          `json:"rollback,omitempty"`  // pending, running, then rolled_back or failed; apart from State
 	HandOver    bool              `json:"hand_over,omitempty"` // a failed task wants a person to take the case
 	Approval    *Approval         `json:"approval,omitempty"`  // of the run as a whole
+	RerunOf     RunID             `json:"rerun_of,omitempty"`  // the ended run it goes on with
+	RerunBy     RunID             `json:"rerun_by,omitempty"`  // the run that goes on with this one
 	RequestedBy string            `json:"requested_by"`
 	CreatedAt   time.Time         `json:"created_at"`
 	StartedAt   time.Time         `json:"started_at,omitzero"`
@@ -66,6 +68,7 @@ type Run struct {
 
 // Facts are what the templates of a run can say of its case.
 type Facts struct {
+	Incident IncidentID        `json:"incident,omitempty"` // of a rerun, which stands apart from the case
 	Severity Severity          `json:"severity,omitempty"`
 	Pattern  Pattern           `json:"pattern,omitempty"`
 	Title    string            `json:"title,omitempty"`
@@ -100,6 +103,7 @@ type TaskRun struct {
 	StartedAt time.Time      `json:"started_at,omitzero"`
 	EndedAt   time.Time      `json:"ended_at,omitzero"`
 	Undo      *UndoRun       `json:"undo,omitempty"`
+	Kept      bool           `json:"kept,omitempty"`  // completed by the run this one goes on with
 	Order     int            `json:"order,omitempty"` // position among completed tasks, for rollback
 }
 

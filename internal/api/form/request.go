@@ -52,3 +52,9 @@ type SwitchOrder struct {
 	On     bool   `json:"on" doc:"While it is on, nothing touches its scope."`
 	Reason string `json:"reason" minLength:"1" maxLength:"1000"`
 }
+
+// Rerun says where an ended run is gone on with.
+type Rerun struct {
+	From   []string `json:"from,omitempty" maxItems:"200" doc:"Tasks to begin at; absent: those that failed or ran out of time." example:"restart"`
+	Reason string   `json:"reason,omitempty" maxLength:"1000"`
+}

@@ -32,6 +32,8 @@ type Run struct {
 	Attempt  int               `json:"attempt,omitempty" doc:"Of the case; 1 for the first."`
 	Digest   string            `json:"digest" doc:"SHA-256 of the playbook as it was when the run began, in hex."`
 	Params   map[string]string `json:"params,omitempty"`
+	RerunOf  string            `json:"rerun_of,omitempty" doc:"The ended run this one goes on with."`
+	RerunBy  string            `json:"rerun_by,omitempty" doc:"The run that goes on with this one."`
 	Ending   string            `json:"ending,omitempty" doc:"How it will end once steps in flight are done."`
 	Tasks    []Task            `json:"tasks" doc:"In the order of the playbook."`
 	Approval *Approval         `json:"approval,omitempty" doc:"Of the run as a whole."`
@@ -55,6 +57,7 @@ type Task struct {
 	StartedAt time.Time      `json:"started_at,omitzero"`
 	EndedAt   time.Time      `json:"ended_at,omitzero"`
 	Undo      *Undo          `json:"undo,omitempty"`
+	Kept      bool           `json:"kept,omitempty" doc:"Completed by the run this one goes on with."`
 }
 
 // Undo is the compensation of one completed task.
@@ -138,14 +141,14 @@ func OfRunSummary(r heal.Run, revision int64) RunSummary {
 func OfRun(r heal.Run, revision int64) Run {
 	return Run{
 		RunSummary: OfRunSummary(r, revision), Decision: string(r.DecisionID), Attempt: r.Attempt, Digest: r.Digest, Params: r.Params,
-		Ending: string(r.Ending), Tasks: list(r.Tasks, ofTask), Approval: ofApproval(r.Approval), ActedAt: utc(r.ActedAt),
+		RerunOf: string(r.RerunOf), RerunBy: string(r.RerunBy), Ending: string(r.Ending), Tasks: list(r.Tasks, ofTask), Approval: ofApproval(r.Approval), ActedAt: utc(r.ActedAt),
 	}
 }
 
 func ofTask(t heal.TaskRun) Task {
 	out := Task{
 		ID: t.ID, Name: t.Name, Action: t.Action, State: string(t.State), Attempt: t.Attempt, Output: t.Output, Preview: t.Preview,
-		Error: t.Error, ErrorKind: t.ErrorKind, Approval: ofApproval(t.Approval), DueAt: utc(t.DueAt), StartedAt: utc(t.StartedAt), EndedAt: utc(t.EndedAt),
+		Error: t.Error, ErrorKind: t.ErrorKind, Approval: ofApproval(t.Approval), DueAt: utc(t.DueAt), StartedAt: utc(t.StartedAt), EndedAt: utc(t.EndedAt), Kept: t.Kept,
 	}
 	if t.Refusal != nil {
 		r := OfReason(*t.Refusal)
