@@ -35,6 +35,7 @@ type set struct {
 
 var sets = []set{
 	{"nab", runNAB},
+	{"nab-more", runNABMore},
 	{"smd8", runSMD8},
 	{"petshop", runPetShop},
 	{"nezha-trainticket", runNezha},

@@ -124,27 +124,18 @@ func readCSV(r io.Reader) ([][]string, error) {
 var nabBest = []float64{74.9, 67.0, 80.4}
 
 func runNAB(ctx context.Context, dir string) (result, error) {
-	dir, err := folder(dir, "nab")
+	files, err := loadNAB(dir)
 	if err != nil {
 		return result{}, err
 	}
-	files, err := readNAB(dir)
+	all, err := nabDetectAll(ctx, files, nil)
 	if err != nil {
 		return result{}, err
-	}
-	all := make([]nabSeries, len(files))
-	windows := 0
-	for i, f := range files {
-		if err := ctx.Err(); err != nil {
-			return result{}, err
-		}
-		all[i] = nabSeries{nabDetect(f), f.windows}
-		windows += len(f.windows)
 	}
 	var r result
 	for i, p := range nabProfiles {
 		threshold, sum := nabSearch(all, p)
-		r.add(p.name, nabFinal(sum, windows, p), nabBest[i], fmt.Sprintf("at %.3f, the best over the labels", threshold))
+		r.add(p.name, nabFinal(sum, nabWindows(all), p), nabBest[i], fmt.Sprintf("at %.3f, the best over the labels", threshold))
 	}
 	for _, p := range nabProfiles {
 		r.add(p.name+", fixed", nabAt(all, p, nabFixed), 0, fmt.Sprintf("at %.1f, the product's own", nabFixed))
@@ -152,16 +143,48 @@ func runNAB(ctx context.Context, dir string) (result, error) {
 	return r, nil
 }
 
+func loadNAB(dir string) ([]nabFile, error) {
+	dir, err := folder(dir, "nab")
+	if err != nil {
+		return nil, err
+	}
+	return readNAB(dir)
+}
+
 // nabFixed is the threshold the product uses: what detect.Verdict calls an
 // alarm.
 const nabFixed = 0.5
 
-// nabDetect gives each row of a series the score of the product's detector.
-func nabDetect(f nabFile) []float64 {
+// nabDetectAll gives each row of each series the score of the product's
+// detector, as if the members for which without is true had not spoken; nil is
+// the product as it is.
+func nabDetectAll(ctx context.Context, files []nabFile, without func(detect.Method) bool) ([]nabSeries, error) {
+	all := make([]nabSeries, len(files))
+	for i, f := range files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		all[i] = nabSeries{nabDetect(f, without), f.windows}
+	}
+	return all, nil
+}
+
+func nabDetect(f nabFile, without func(detect.Method) bool) []float64 {
 	var s detect.Series
+	var told detect.Told
 	scores := make([]float64, len(f.values))
 	for i, v := range f.values {
-		scores[i] = s.Observe(f.at[i], v).Score
+		verdict := s.Observe(f.at[i], v)
+		if without != nil && verdict.Flaw == detect.Flawless {
+			voices := s.Voices()
+			for m, method := range detect.Members() {
+				if without(method) {
+					voices[m] = 0
+				}
+			}
+			verdict = told.Judge(voices)
+		}
+		scores[i] = verdict.Score
 	}
 	return scores
 }

@@ -171,10 +171,18 @@ func nabFinal(sum float64, windows int, p nabProfile) float64 {
 
 // nabAt is the final score of all series at one threshold.
 func nabAt(all []nabSeries, p nabProfile, threshold float64) float64 {
-	sum, windows := 0.0, 0
+	sum := 0.0
 	for _, s := range all {
 		sum += nabScore(s.scores, s.windows, p, threshold).score
-		windows += len(s.windows)
 	}
-	return nabFinal(sum, windows, p)
+	return nabFinal(sum, nabWindows(all), p)
+}
+
+// nabWindows is how many windows there are.
+func nabWindows(all []nabSeries) int {
+	n := 0
+	for _, s := range all {
+		n += len(s.windows)
+	}
+	return n
 }

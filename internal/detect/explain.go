@@ -29,11 +29,11 @@ func (s *Series) Reasons() []heal.Reason {
 	})
 	var out []heal.Reason
 	for _, m := range spoke {
-		points := math.Exp(min(float64(s.voice[m]), math.Log(1e9)))
+		points := math.Exp(min(s.voice[m], math.Log(1e9)))
 		out = append(out, heal.Reason{
 			Code: string(memberMethods[m]),
 			Text: fmt.Sprintf("%s: as unusual as once in %s points.", s.say(m), roughly(points)),
-			Data: map[string]any{"value": s.last, "surprise": float64(s.voice[m]), "once_in_points": points},
+			Data: map[string]any{"value": s.last, "surprise": s.voice[m], "once_in_points": points},
 		})
 	}
 	return out

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -32,29 +33,8 @@ var (
 // before it counts at all: what is new but makes no difference is no news.
 const deadBand = 0.25
 
-// hold is for how many points an event that was told is not told again, unless
-// it grows.
-const hold = 100
-
-// alarmEvery is once in how many points a point must be to be an alarm.
-const alarmEvery = 1000
-
-// Verdict is what a series says of a point.
-type Verdict struct {
-	// Surprise is the natural logarithm of once in how many points, joined over
-	// the members as the sides of a right angle are.
-	Surprise float64
-	// Score is Surprise put between 0 and 1, 0.5 at once in 1,000 points; 0 for
-	// a point that says nothing new: the event was told before and is not
-	// greater now.
-	Score float64
-	// Loudest is the member that was most surprised; empty if none was.
-	Loudest Method
-	Flaw    Flaw
-}
-
-// Alarm reports whether a person or the loop should be told.
-func (v Verdict) Alarm() bool { return v.Score >= 0.5 }
+// Members are the methods a series is judged by.
+func Members() []Method { return slices.Clone(memberMethods[:]) }
 
 // Series judges one series without any setting of its own. Its members look at
 // a point, each against its own memory of the series: is it outside the range of
@@ -81,12 +61,9 @@ type Series struct {
 	values book
 	means  book
 	tails  [members]tail
-	told   struct {
-		surprise float64
-		at       uint32 // in points; 0: never
-	}
-	voice [members]float32 // what each member said of the last point
-	bin   uint8            // of dayShape, of the last point
+	told   Told
+	voice  [members]float64 // what each member said of the last point
+	bin    uint8            // of dayShape, of the last point
 }
 
 // farthest bounds a value in units from the origin, so that it fits a float32
@@ -124,30 +101,15 @@ func (s *Series) Observe(at time.Time, v float64) Verdict {
 	if mean, enough := s.short.observe(x); enough {
 		raw[memberShort] = max(0, s.means.observe(now, s.spread.mean, mean)-deadBand)
 	}
-	return s.weigh(now, &raw)
+	for m := range members {
+		s.voice[m] = s.tails[m].rarity(raw[m])
+	}
+	return s.told.Judge(s.voice[:])
 }
 
-// weigh turns what the members saw into a verdict.
-func (s *Series) weigh(now uint32, raw *[members]float64) Verdict {
-	var out Verdict
-	sum, loudest := 0.0, float32(0)
-	for m := range members {
-		r := s.tails[m].rarity(raw[m])
-		s.voice[m] = float32(r)
-		sum += r * r
-		if s.voice[m] > loudest {
-			loudest, out.Loudest = s.voice[m], memberMethods[m]
-		}
-	}
-	out.Surprise = math.Sqrt(sum)
-	held := s.told.at > 0 && now-s.told.at <= hold
-	if out.Surprise == 0 || held && out.Surprise <= s.told.surprise {
-		return out
-	}
-	s.told.at, s.told.surprise = now, out.Surprise
-	out.Score = out.Surprise / (out.Surprise + math.Log(alarmEvery))
-	return out
-}
+// Voices are what each member said of the last point, in the order of Members:
+// natural logarithms of once in how many points, 0 for nothing unusual.
+func (s *Series) Voices() []float64 { return s.voice[:] }
 
 // Points is how many points were judged.
 func (s *Series) Points() int { return s.gate.Points() }

@@ -155,10 +155,11 @@ func (c *codec) series(s *Series) {
 	c.book(&s.means)
 	for m := range members {
 		c.tail(&s.tails[m])
-		c.f32(&s.voice[m])
+		c.spread(&s.voice[m])
 	}
 	c.spread(&s.told.surprise)
 	c.u32(&s.told.at)
+	c.u32(&s.told.points)
 	c.u8(&s.bin, dayShape.bins)
 }
 
