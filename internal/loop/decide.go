@@ -66,6 +66,16 @@ func (l *Loop) decide(ctx context.Context, inc store.Stored[heal.Incident]) erro
 	return err
 }
 
+// policy is how careful decisions are in a scope: as its guards are.
+func (l *Loop) policy(scope heal.Scope) decide.Policy {
+	p, limits := l.opts.Policy, l.opts.Limits.For(scope)
+	if len(l.opts.Limits.Scopes) > 0 {
+		p.MaxAttempts = limits.Attempts
+	}
+	p.ProvenFrom = limits.Proven
+	return p
+}
+
 // gatherDecision reads what the decision may look at.
 func (l *Loop) gatherDecision(ctx context.Context, inc *heal.Incident) (in decide.Input, unanswered []heal.Reason, err error) {
 	in = decide.Input{Incident: *inc, Now: l.now(), ID: heal.DecisionID(l.newID())}
@@ -145,6 +155,13 @@ func (l *Loop) hold(c *draft, d heal.Decision, v guard.Verdict) error {
 		return errHeld
 	}
 	if c.Held != string(v.Rule) {
+		page, err := guard.Page(c.tx, v, c.now)
+		if err != nil {
+			return err
+		}
+		if page {
+			owe(&c.Incident, c.now, heal.Critical, fmt.Sprintf("%s needs a person: %s.", c.Title, v.Reason.Text))
+		}
 		c.Held = string(v.Rule)
 		c.say("decide", "held back: "+v.Reason.Text, v.Reason)
 	}
@@ -165,13 +182,6 @@ func (l *Loop) begin(c *draft, d heal.Decision) error {
 	}
 	c.State, c.Held = heal.CaseActing, ""
 	if d.Verb == heal.VerbAsk {
-		page, err := guard.Page(c.tx, v, c.now)
-		if err != nil {
-			return err
-		}
-		if page {
-			owe(&c.Incident, c.now, heal.Critical, fmt.Sprintf("%s needs a person: %s.", c.Title, v.Reason.Text))
-		}
 		order.Approval = l.question(&c.Incident, d, book.Approval)
 		c.State = heal.CaseWaiting
 	}
