@@ -143,13 +143,6 @@ type LoopConfig struct {
 	Baseline         Duration `yaml:"baseline" doc:"How far before a fault things are taken as normal." min:"1m"`
 }
 
-// GuardConfig configures the safety kernel.
-type GuardConfig struct {
-	Attempts int        `yaml:"attempts" doc:"Per case, all tiers together." min:"1"`
-	Spacing  []Duration `yaml:"spacing" doc:"Least wait before the second attempt, the third, and so on."`
-	Cooldown Duration   `yaml:"cooldown" doc:"Rest of a target after a case on it ended." min:"0s"`
-}
-
 // DriversConfig configures what actions may touch.
 type DriversConfig struct {
 	Processes []ProcessConfig `yaml:"processes" doc:"Processes that may be started, stopped and restarted."`
@@ -212,7 +205,7 @@ func Default() Config {
 			Settle: Duration(2 * time.Second), Window: Duration(5 * time.Minute), VerifyWindow: Duration(30 * time.Second),
 			ApprovalDeadline: Duration(30 * time.Minute), Approver: "approver", MinConfidence: 0.7, Workers: 16, Baseline: Duration(30 * time.Minute),
 		},
-		Guard: GuardConfig{Attempts: 3, Spacing: []Duration{Duration(time.Minute), Duration(2 * time.Minute)}, Cooldown: Duration(10 * time.Minute)},
+		Guard: defaultGuard(),
 	}
 }
 

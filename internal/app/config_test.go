@@ -39,6 +39,9 @@ func (c Config) normal() Config {
 	if len(c.Drivers.HTTP.Allow) == 0 {
 		c.Drivers.HTTP.Allow = nil
 	}
+	if len(c.Guard.Tenants)+len(c.Guard.Freezes)+len(c.Guard.Scopes) == 0 {
+		c.Guard.Tenants, c.Guard.Freezes, c.Guard.Scopes = nil, nil, nil
+	}
 	if len(c.Drivers.Exec.Allow) == 0 {
 		c.Drivers.Exec.Allow = nil
 	}

@@ -26,6 +26,7 @@ func (d *decoder) consistent(c *Config) {
 	if c.Loop.MinConfidence > 1 {
 		d.at("loop.min_confidence", "between 0 and 1", "is %g", c.Loop.MinConfidence)
 	}
+	d.guard(&c.Guard)
 	d.monitors(c.Monitors)
 	d.processes(c.Drivers.Processes)
 	for i, allow := range c.Drivers.Exec.Allow {

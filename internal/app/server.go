@@ -61,6 +61,7 @@ type Server struct {
 	drivers   *drivers
 	channel   notify.Channel // nil: none is configured
 	outbox    *notify.Outbox
+	limits    guard.Limits
 	engine    *engine.Engine
 	shelf     *shelf
 	loop      *loop.Loop
@@ -100,7 +101,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Server, err error) {
 		return nil, heal.Errorf(heal.Invalid, "data_dir", "%w", err)
 	}
 	for _, open := range []func(context.Context) error{
-		s.openObs, s.checkAddresses, s.openStore, s.openAudit, s.openTelemetry, s.openNotify, s.openDrivers, s.openLoop, s.openSensors, s.openDoors, s.openMetrics,
+		s.openObs, s.checkAddresses, s.openStore, s.openAudit, s.openTelemetry, s.openNotify, s.openDrivers, s.openGuard, s.openLoop, s.openSensors, s.openDoors, s.openMetrics,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, err
@@ -235,14 +236,18 @@ func (s *Server) openDrivers(context.Context) (err error) {
 	return err
 }
 
-func (s *Server) limits() guard.Limits {
-	l := guard.DefaultLimits()
-	l.Attempts, l.Cooldown = s.cfg.Guard.Attempts, s.cfg.Guard.Cooldown.Std()
-	l.Spacing = nil
-	for _, d := range s.cfg.Guard.Spacing {
-		l.Spacing = append(l.Spacing, d.Std())
+// openGuard takes the first census, so that nothing is judged without one.
+func (s *Server) openGuard(ctx context.Context) (err error) {
+	if s.limits, err = s.cfg.Guard.limits(); err != nil {
+		return err
 	}
-	return l
+	c := censusOf(s.store, s.topology, &s.cfg, s.log)
+	if err := c.look(ctx); err != nil {
+		return heal.Wrap("count what is bad", err)
+	}
+	s.limits.Census = c
+	s.add("census", c.run)
+	return nil
 }
 
 // zeroMeant is a zero that the configuration says: to a package's Options a
@@ -265,7 +270,7 @@ func (s *Server) openLoop(context.Context) error {
 	}
 	library := engine.Playbooks{Specs: specs}
 	opts := engine.Options{
-		Owner: heal.NewID(time.Now(), rand.Reader), Sole: true, Limits: s.limits(), Live: now{metrics{s.series}},
+		Owner: heal.NewID(time.Now(), rand.Reader), Sole: true, Limits: s.limits, Live: now{metrics{s.series}},
 		Clock: time.Now, Entropy: rand.Reader, Logger: s.log, Metrics: counts, Tracer: s.obs.Tracer,
 	}
 	listener := &lateListener{outbox: s.outbox}
@@ -283,11 +288,13 @@ func (s *Server) openLoop(context.Context) error {
 	}, loop.Options{
 		Scope: s.cfg.HomeScope(), Settle: max(c.Settle.Std(), zeroMeant), Window: c.Window.Std(), Verify: c.VerifyWindow.Std(), Baseline: c.Baseline.Std(),
 		Approval: c.ApprovalDeadline.Std(), Approver: c.Approver, Backlog: s.cfg.Intake.MaxBacklog, Workers: c.Workers,
-		Policy: decide.Policy{MinConfidence: max(c.MinConfidence, math.SmallestNonzeroFloat64), MaxAttempts: s.cfg.Guard.Attempts}, Limits: s.limits(),
+		Policy: decide.Policy{MinConfidence: max(c.MinConfidence, math.SmallestNonzeroFloat64), MaxAttempts: s.cfg.Guard.Attempts}, Limits: s.limits,
 		Clock: time.Now, Entropy: rand.Reader, Logger: s.log, Counters: counters, Tracer: s.obs.Tracer,
 	})
 	listener.loop = s.loop
+	watch := guard.Watch{Store: s.store, Runs: s.engine, Clock: time.Now, Logger: s.log}
 	s.add("engine", s.engine.Run)
+	s.add("kill switches", watch.Run)
 	s.add("loop", s.loop.Run)
 	return nil
 }
