@@ -245,9 +245,13 @@ func (s *subject) losses() {
 	if passed < little {
 		return
 	}
-	f := finding{
-		pattern: lossPatterns[l.measure], weight: 0.1 + 0.7*own, own: own >= passed/2,
-		reason: because("own_loss", e, "%.0f %% of what %s lost in %s begins in %s; it was %s times as much as usual times differ", 100*own, s.alerted, l.measure, s.id, trim(l.losses[s.id].surprise)),
+	what := lossWords[l.measure]
+	reason := because("loss_passed", e, "%s of %s is lost below %s, which is %s times as far off as at other times", what, s.alerted, s.id, trim(l.losses[s.id].surprise))
+	if own >= little {
+		reason = because("own_loss", e, "%.0f %% of the %s of %s is lost in %s itself, which is %s times as far off as at other times", 100*own, what, s.alerted, s.id, trim(l.losses[s.id].surprise))
 	}
-	s.findings = append(s.findings, f)
+	s.findings = append(s.findings, finding{pattern: lossPatterns[l.measure], weight: 0.1 + 0.7*share(own), own: own >= passed/2, reason: reason})
 }
+
+// lossWords are what is lost, in words.
+var lossWords = map[Measure]string{MeasureLatency: "extra time", MeasureErrors: "extra failures"}

@@ -330,11 +330,12 @@ func patternOfFault(f heal.Fault) heal.Pattern {
 	return heal.PatternUnknown
 }
 
-// changes notes what was changed shortly before the case began. A change alone
-// is nothing out of the ordinary; beside other findings it makes them likelier.
+// changes notes what was changed shortly before the case began, the more the
+// shorter. A change alone makes its entity a suspect, no more; beside other
+// findings it makes them likelier.
 func (s *subject) changes() {
 	began := s.in.Incident.BeganAt
-	if len(s.findings) == 0 || began.IsZero() {
+	if began.IsZero() {
 		return
 	}
 	var newest Change
@@ -348,11 +349,16 @@ func (s *subject) changes() {
 	if newest.At.IsZero() {
 		return
 	}
-	best := slices.MaxFunc(s.findings, func(a, b finding) int {
-		return cmp.Or(cmp.Compare(a.weight, b.weight), cmp.Compare(a.pattern, b.pattern))
-	})
-	s.find(best.pattern, 0.2, because("recent_change", heal.Evidence{Kind: heal.EvidenceHistory, Entity: s.id, At: newest.At},
-		"%s was changed %s before the case began: %s", s.id, began.Sub(newest.At).Round(time.Second), shorten(newest.Text)))
+	age := began.Sub(newest.At)
+	recency := 1 - age.Seconds()/s.limits.ChangeAge.Seconds()
+	pattern, weight := heal.PatternUnknown, 0.1+0.1*recency
+	if len(s.findings) > 0 {
+		pattern, weight = slices.MaxFunc(s.findings, func(a, b finding) int {
+			return cmp.Or(cmp.Compare(a.weight, b.weight), cmp.Compare(a.pattern, b.pattern))
+		}).pattern, 0.1+0.2*recency
+	}
+	s.find(pattern, weight, because("recent_change", heal.Evidence{Kind: heal.EvidenceHistory, Entity: s.id, At: newest.At},
+		"%s was changed %s before the case began: %s", s.id, age.Round(time.Second), shorten(newest.Text)))
 }
 
 // shorten bounds what is quoted from outside.

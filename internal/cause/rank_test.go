@@ -357,6 +357,19 @@ func TestRecentChangeSupports(t *testing.T) {
 	if got := top(in).Score; got <= plain {
 		t.Errorf("with a recent change: got %v, want more than %v", got, plain)
 	}
+	long := cause.Signals{Changes: []cause.Change{{At: now.Add(-50 * time.Minute), Text: "deploy v2"}}}
+	recent := top(in).Score
+	in.Signals = map[heal.EntityID]cause.Signals{id("cart"): long}
+	if got := top(in).Score; !(plain < got && got < recent) {
+		t.Errorf("with a change 50 min ago: got %v, want between %v and %v", got, plain, recent)
+	}
+	in.Signals = map[heal.EntityID]cause.Signals{id("cart"): {}, id("stock"): {Changes: []cause.Change{{At: now.Add(-2 * time.Minute), Text: "deploy v3"}}}}
+	in.Graph = graphOf(t, "cart->stock")
+	d := cause.Rank(in)
+	if len(d.Causes) != 2 || d.Causes[1].Entity != id("stock") || d.Causes[1].For[0].Code != "recent_change" {
+		t.Errorf("a change and nothing else below the alert: got\n%s\nwant it suspected after the alerted one", describe(d))
+	}
+	in.Graph = nil
 	in.Signals = map[heal.EntityID]cause.Signals{id("cart"): {Changes: []cause.Change{{At: now.Add(time.Hour), Text: "later"}, {At: now.Add(-48 * time.Hour), Text: "long ago"}}}}
 	if got := top(in).Score; got != plain {
 		t.Errorf("with changes at other times: got %v, want %v", got, plain)
