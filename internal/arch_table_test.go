@@ -72,6 +72,7 @@ var imports = map[string][]string{
 	"web":         {"heal", "playbook", "auth"},
 	"cli":         {"heal", "playbook", "auth", "api/form"}, // the answers of the API, nothing that serves them
 	"obs":         {"heal"},
+	"config":      {}, // reading configuration, for every binary
 }
 
 // wiring may import everything: it maps Config to Options and joins the parts.
@@ -140,7 +141,7 @@ var owners = map[string][]string{
 	"go.opentelemetry.io/otel/metric":            {"internal", "examples/shop"},                        // and traces what slog is to logs: interfaces
 	"go.opentelemetry.io/otel/trace":             {"internal", "examples/shop"},                        // that every shell may be handed
 	"go.opentelemetry.io/collector/pdata":        {"internal/otlp", "internal/series", "internal/app"}, // app joins the two: it is otlp's Sink
-	"go.yaml.in/yaml/v3":                         {"internal/playbook", "internal/alert", "internal/series", "internal/app", "examples/shop"},
+	"go.yaml.in/yaml/v3":                         {"internal/playbook", "internal/alert", "internal/series", "internal/app", "internal/config", "examples/shop"},
 	"golang.org/x/sys":                           {"internal/action/process", "internal/action/exec", "internal/store/sqlite"},
 	"google.golang.org/genproto/googleapis/rpc/": {"internal/otlp"},
 	"google.golang.org/grpc":                     {"internal/otlp"},

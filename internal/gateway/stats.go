@@ -94,5 +94,10 @@ func (g *Gateway) Stats() Stats {
 	return st
 }
 
-// FlushRED gives the metrics and edges of all spans since the flush before.
+// FlushRED gives the metrics and edges of all spans since the flush before. It
+// must be called now and then, or calls of which only one side was seen wait for
+// ever.
 func (g *Gateway) FlushRED(now time.Time) ([]heal.Sample, []wire.Edge) { return g.red.Flush(now) }
+
+// RED gives the metrics of all spans since the start, changed or not.
+func (g *Gateway) RED(now time.Time) []heal.Sample { return g.red.Snapshot(now) }

@@ -276,3 +276,24 @@ func sortedLabels(labels ...heal.Label) []heal.Label {
 	slices.SortFunc(labels, func(a, b heal.Label) int { return strings.Compare(a.Name, b.Name) })
 	return slices.Clip(labels)
 }
+
+// Snapshot gives the value of every series, for those who ask rather than are
+// told: unlike Flush it repeats what did not change.
+func (a *Aggregator) Snapshot(now time.Time) []heal.Sample {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var samples []heal.Sample
+	for _, svc := range a.services {
+		for _, op := range svc.operations {
+			for _, r := range op.series {
+				if r != nil {
+					samples = r.samples(&r.durations, now, samples)
+				}
+			}
+		}
+	}
+	for _, e := range a.graph.edges {
+		samples = e.samples(now, e.requests, e.failed, &e.client, &e.server, samples)
+	}
+	return samples
+}

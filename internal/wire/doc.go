@@ -7,7 +7,7 @@
 // graph connectors of the OpenTelemetry Collector, so dashboards made for them
 // work.
 //
-// Its invariants: a decision equals the one on the decoded span; a known series
+// Its one invariant: a decision equals the one on the decoded span, a known series
 // costs no allocation, and nothing it keeps grows without a bound; what does not
 // fit is folded into "_other" or dropped, and counted either way.
 //

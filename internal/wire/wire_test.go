@@ -342,3 +342,20 @@ func BenchmarkFlush(b *testing.B) {
 		a.Flush(now)
 	}
 }
+
+func TestSnapshotRepeatsWhatDidNotChange(t *testing.T) {
+	a := New(Options{}, start)
+	a.Observe(
+		Span{Service: "cart", Operation: "GET /", Kind: KindServer, Duration: 20 * time.Millisecond},
+		Span{Service: "cart", Kind: KindClient, Peer: Peer{Name: "db", System: "mysql", Kind: heal.KindDatabase}},
+	)
+	a.Flush(at(5))
+	for _, seconds := range []int{6, 60} {
+		samples := a.Snapshot(at(seconds))
+		for _, metric := range []string{"traces_span_metrics_calls_total", "traces_service_graph_request_total"} {
+			if got := lines(samples, metric); len(got) == 0 || !strings.HasSuffix(got[0], " 1") {
+				t.Errorf("%s at %d s: got %q, want the call from before", metric, seconds, got)
+			}
+		}
+	}
+}
