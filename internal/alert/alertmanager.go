@@ -39,6 +39,14 @@ type amAlert struct {
 
 // Parse reads one group of alerts.
 func (am *Alertmanager) Parse(body []byte, at time.Time) ([]heal.Alert, []Skipped, error) {
+	if alerts := am.plain(body, at); alerts != nil {
+		return alerts, nil, nil
+	}
+	return am.careful(body, at)
+}
+
+// careful reads any group, and says what is wrong with one.
+func (am *Alertmanager) careful(body []byte, at time.Time) ([]heal.Alert, []Skipped, error) {
 	op := "read body of " + am.opts.Source
 	limits := am.opts.Limits
 	if err := limits.checkBody(op, body); err != nil {
@@ -79,6 +87,79 @@ func (am *Alertmanager) parseOne(raw json.RawMessage, at time.Time) (heal.Alert,
 	if err := json.Unmarshal(raw, &in); err != nil {
 		return heal.Alert{}, fmt.Errorf("%s", jsonReason(err))
 	}
+	return am.normal(in, raw, at)
+}
+
+// plain reads a group as Alertmanager writes it, all of it and without a fault.
+// For anything else it gives nil.
+func (am *Alertmanager) plain(body []byte, at time.Time) []heal.Alert {
+	if len(body) > am.opts.Limits.Body {
+		return nil
+	}
+	p := newPlain(string(body), am.opts.Limits.Depth)
+	var alerts []heal.Alert
+	var seen uint64
+	p.members(func(name string) {
+		switch name {
+		case "alerts":
+			p.once(&seen, 0)
+			p.elements(func() {
+				a, err := am.plainOne(p, at)
+				p.odd = p.odd || err != nil || len(alerts) == am.opts.Limits.Alerts
+				alerts = append(alerts, a)
+			})
+		case "truncatedAlerts":
+			p.once(&seen, 1)
+			p.odd = p.odd || p.value() != "0"
+		default:
+			p.skip(name, "alerts", "truncatedAlerts")
+		}
+	})
+	if !p.done() {
+		return nil
+	}
+	return alerts
+}
+
+func (am *Alertmanager) plainOne(p *plain, at time.Time) (heal.Alert, error) {
+	var in amAlert
+	var seen uint64
+	p.space()
+	from := p.at
+	p.members(func(name string) {
+		switch name {
+		case "status":
+			p.once(&seen, 0)
+			in.Status = p.str()
+		case "labels":
+			p.once(&seen, 1)
+			in.Labels = p.strs()
+		case "annotations":
+			p.once(&seen, 2)
+			in.Annotations = p.strs()
+		case "startsAt":
+			p.once(&seen, 3)
+			in.StartsAt = p.str()
+		case "endsAt":
+			p.once(&seen, 4)
+			in.EndsAt = p.str()
+		case "generatorURL":
+			p.once(&seen, 5)
+			in.GeneratorURL = p.str()
+		case "fingerprint":
+			p.once(&seen, 6)
+			in.Fingerprint = p.str()
+		default:
+			p.skip(name, "status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint")
+		}
+	})
+	if p.odd {
+		return heal.Alert{}, nil
+	}
+	return am.normal(in, json.RawMessage(p.text[from:p.at]), at)
+}
+
+func (am *Alertmanager) normal(in amAlert, raw json.RawMessage, at time.Time) (heal.Alert, error) {
 	if len(in.Labels) == 0 {
 		return heal.Alert{}, fmt.Errorf("has no labels: nothing says what it is about")
 	}

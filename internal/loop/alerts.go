@@ -235,9 +235,16 @@ func (l *Loop) former(ctx context.Context, deliveries []store.Stored[delivery]) 
 	})
 }
 
+// alertKind is the store's, read fast.
+var alertKind = func() store.Kind[heal.Alert] {
+	k := store.AlertKind
+	k.Read = alert.Read
+	return k
+}()
+
 // alertsBy finds alerts by their fingerprints, at most a page of them.
 func alertsBy(r store.Reader, fingerprints []string) ([]store.Stored[heal.Alert], error) {
-	found, _, err := store.AlertKind.List(r, store.Query{
+	found, _, err := alertKind.List(r, store.Query{
 		Where: []store.Cond{{Column: "fingerprint", Op: store.In, Value: fingerprints}}, Order: "fingerprint", Limit: len(fingerprints),
 	})
 	return found, err

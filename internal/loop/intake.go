@@ -3,12 +3,14 @@ package loop
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/alert"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
 )
@@ -26,6 +28,52 @@ var deliveryKind = store.Kind[delivery]{
 	Table: store.Deliveries, Version: 1,
 	Key:     func(d *delivery) string { return string(d.ID) },
 	Columns: func(d *delivery) []any { return []any{d.Source, store.Nanos(d.Received)} },
+	Append:  appendDelivery,
+	Read:    readDelivery,
+}
+
+// appendDelivery writes a delivery as encoding/json would, the alerts last.
+func appendDelivery(b []byte, d *delivery) ([]byte, error) {
+	head, err := json.Marshal(deliveryHead{ID: d.ID, Source: d.Source, Received: d.Received})
+	if err != nil {
+		return nil, err
+	}
+	b = slices.Grow(b, len(d.Alerts)*alertSize)
+	b = append(append(b, head[:len(head)-1]...), `,"alerts":[`...)
+	for i := range d.Alerts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if b, err = d.Alerts[i].AppendJSON(b); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, `]}`...), nil
+}
+
+// alertSize is about what an alert takes when it is written, in bytes.
+const alertSize = 1536
+
+type deliveryHead struct {
+	ID       heal.DeliveryID `json:"id"`
+	Source   string          `json:"source"`
+	Received time.Time       `json:"received"`
+}
+
+// readDelivery reads what appendDelivery wrote.
+func readDelivery(data []byte) (d delivery, ok bool) {
+	d.Alerts, ok = alert.ReadList(data, "alerts", func(name, value string) bool {
+		switch name {
+		case "id":
+			return json.Unmarshal([]byte(value), &d.ID) == nil
+		case "source":
+			return json.Unmarshal([]byte(value), &d.Source) == nil
+		case "received":
+			return json.Unmarshal([]byte(value), &d.Received) == nil
+		}
+		return false
+	})
+	return d, ok
 }
 
 // backlog counts the deliveries that wait.

@@ -13,6 +13,7 @@ var AlertKind = Kind[heal.Alert]{
 	Columns: func(a *heal.Alert) []any {
 		return []any{a.Fingerprint, string(a.Status), string(a.Severity), a.ServiceName, string(a.Entity), a.Name, a.SourceSystem, Nanos(a.ReceivedAt)}
 	},
+	Append: func(b []byte, a *heal.Alert) ([]byte, error) { return a.AppendJSON(b) },
 }
 
 // AlertEventKind stores the history of alerts.
