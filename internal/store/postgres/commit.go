@@ -41,22 +41,11 @@ type group struct {
 	base  store.Revision // newest revision before it
 	size  int            // updates in it that succeeded
 	held  buffer         // what they wrote and is not sent yet
-	seen  map[place]entry
-	wrote bool  // it has to be committed although it gave out no revision
-	spare bool  // a savepoint of an update that succeeded stands and can go
-	err   error // the database failed; set before done is closed
-	again bool  // with err: nothing was written, and another try may succeed
+	wrote bool           // it has to be committed although it gave out no revision
+	spare bool           // a savepoint of an update that succeeded stands and can go
+	err   error          // the database failed; set before done is closed
+	again bool           // with err: nothing was written, and another try may succeed
 	done  chan struct{}
-}
-
-// maxSeen bounds what is remembered of reads in one group.
-const maxSeen = 4096
-
-func (g *group) note(t *table, e entry) {
-	if len(g.seen) >= maxSeen {
-		clear(g.seen)
-	}
-	g.seen[place{t, e.record.Key}] = e
 }
 
 // Update runs f in a transaction and makes it durable. f runs in the caller's
@@ -144,11 +133,17 @@ func (db *DB) begin(ctx context.Context) error {
 	}
 	var revision int64
 	if err := db.writer.do(context.Background(), &call{text: begin}, &call{text: lock, row: intInto(&revision)}); err != nil {
+		if passing(err) {
+			db.dropWriter() // the next may find another server behind the name
+		}
 		db.rollback()
 		return err
 	}
-	db.last = store.Revision(revision)
-	db.group = &group{began: time.Now(), base: db.last, seen: map[place]entry{}, done: make(chan struct{})}
+	if store.Revision(revision) != db.last {
+		db.memory.clear() // another server wrote
+		db.last = store.Revision(revision)
+	}
+	db.group = &group{began: time.Now(), base: db.last, done: make(chan struct{})}
 	return nil
 }
 
@@ -175,7 +170,7 @@ func (db *DB) undo(t *tx, before store.Revision) {
 	db.last = before
 	g := t.group
 	if g.err == nil && t.saved {
-		clear(g.seen)
+		db.memory.clear()
 		_ = db.send(&call{text: undo}, &call{text: release}) // an error is the group's
 	} else if g.err == nil && t.sent {
 		db.abandon(heal.Errorf(heal.Transient, "commit", "the only update in the transaction was undone"), false)
@@ -206,7 +201,7 @@ func (db *DB) commit() {
 		db.end(g)
 		return
 	}
-	calls := g.held.take(nil, func(*table, entry) {})
+	calls := g.held.take(nil, db.memory.note)
 	calls = append(calls,
 		&call{text: finish, args: [][]byte{int8Value(int64(db.last)), textValue(db.id), textValue(db.channel)}},
 		&call{text: commit})
@@ -243,6 +238,7 @@ func (db *DB) end(g *group) {
 func (db *DB) abandon(err error, again bool) {
 	g := db.group
 	db.rollback()
+	db.memory.clear()
 	db.group, db.last = nil, g.base
 	g.err, g.again = err, again
 	close(g.done)

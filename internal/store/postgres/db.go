@@ -36,8 +36,9 @@ type DB struct {
 	writer  *session
 	group   *group         // the open transaction, nil between commits
 	last    store.Revision // newest revision given out, committed or not
-	away    error          // why there is no writer
-	notTill time.Time      // no try to connect before
+	memory  memory
+	away    error     // why there is no writer
+	notTill time.Time // no try to connect before
 
 	readers chan *session // a nil session is a slot not opened yet
 	done    chan struct{} // closed by Close

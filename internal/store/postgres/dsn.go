@@ -83,6 +83,8 @@ func settings(c *pgconn.Config, o Options, idle time.Duration) *pgconn.Config {
 	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	c.DialFunc = dialer.DialContext
 	c.MaxProtocolMessageBodyLen = maxMessage
+	// A standby takes no writes, and what was written may not be there yet.
+	c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	return c
 }
 

@@ -50,8 +50,11 @@ func passing(err error) bool {
 		}
 		return hasClass(e, classConnection, classTransaction, classShutdown)
 	}
-	if errors.Is(err, context.Canceled) {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok || errors.Is(err, context.Canceled) {
 		return false
+	}
+	if _, ok := errors.AsType[*unreachable](err); ok {
+		return true
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return true

@@ -38,8 +38,8 @@ func (db *DB) Compact(ctx context.Context, keep int64) error {
 func (t *tx) compact(upTo int64) (more bool, err error) {
 	var last, n int64
 	err = t.write(&call{
-		text: `SELECT coalesce(max(revision), 0), count(*) FROM
-			(SELECT revision FROM store_tombstone WHERE revision <= $1 ORDER BY revision LIMIT 1000) AS oldest`,
+		text: fmt.Sprintf(`SELECT coalesce(max(revision), 0), count(*) FROM
+			(SELECT revision FROM store_tombstone WHERE revision <= $1 ORDER BY revision LIMIT %d) AS oldest`, compactBatch),
 		args: [][]byte{int8Value(upTo)},
 		row: func(row [][]byte) (err error) {
 			if last, err = readInt8(row[0]); err == nil {

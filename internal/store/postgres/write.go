@@ -27,7 +27,7 @@ func (t *tx) see(of *table, calls ...*call) error {
 // flush gives the calls that send what is held back for the table, or for all
 // if it is nil.
 func (t *tx) flush(of *table) []*call {
-	note := t.group.note
+	note := t.db.memory.note
 	calls := t.group.held.take(of, note)
 	mine := t.held.take(of, note)
 	if len(mine) == 0 {
@@ -50,8 +50,7 @@ func (t *tx) known(table *table, key string) (entry, bool) {
 	if e, ok := t.group.held.find(table, key); ok {
 		return e, true
 	}
-	e, ok := t.group.seen[place{table, key}]
-	return e, ok
+	return t.db.memory.find(table, key)
 }
 
 // Get gives the record.
@@ -70,20 +69,31 @@ func (t *tx) Get(name store.Table, key string) (store.Record, error) {
 	r, err := t.get(op, table, key, t.db.send)
 	switch {
 	case err == nil:
-		t.group.note(table, entry{record: copyOf(r)})
+		t.db.memory.note(table, entry{record: copyOf(r)})
 	case heal.Is(err, heal.NotFound):
-		t.group.note(table, entry{record: store.Record{Key: key}, absent: true})
+		t.db.memory.note(table, entry{record: store.Record{Key: key}, absent: true})
 	}
 	return r, err
 }
 
-// List gives one page, and remembers the revisions on it.
+// List gives one page, and remembers it.
 func (t *tx) List(q store.Query) (store.Page, error) {
-	page, err := t.reader.List(q)
-	for _, r := range page.Records {
-		t.group.note(t.db.tables[q.Table], entry{record: store.Record{Key: r.Key, Revision: r.Revision}, partial: true})
+	table, err := t.begin("list "+string(q.Table), q.Table)
+	if err != nil {
+		return store.Page{}, err
 	}
-	return page, err
+	if page, ok := t.db.memory.page(table, q); ok {
+		return page, nil
+	}
+	page, err := t.reader.List(q)
+	if err != nil {
+		return store.Page{}, err
+	}
+	for _, r := range page.Records {
+		t.db.memory.note(table, entry{record: store.Record{Key: r.Key, Revision: r.Revision}, partial: true})
+	}
+	t.db.memory.notePage(table, q, page)
+	return page, nil
 }
 
 // Put writes the record and gives its new revision.
@@ -108,6 +118,7 @@ func (t *tx) Put(name store.Table, r store.Record) (store.Revision, error) {
 	t.revision++
 	r = copyOf(r)
 	r.Revision = t.revision
+	t.db.memory.changed(table)
 	t.held.set(table, entry{record: r})
 	if t.held.size > maxHeld {
 		if err := t.see(nil); err != nil {
@@ -145,7 +156,7 @@ func (t *tx) find(op string, table *table, key string) (entry, error) {
 		return entry{}, heal.Wrap(op, err)
 	}
 	e := entry{record: store.Record{Key: key, Revision: store.Revision(revision)}, absent: revision == 0, partial: revision != 0}
-	t.group.note(table, e)
+	t.db.memory.note(table, e)
 	return e, nil
 }
 
@@ -204,6 +215,7 @@ func (t *tx) Delete(name store.Table, key string) error {
 		return heal.Errorf(heal.NotFound, op, "there is none")
 	}
 	t.revision++
+	t.db.memory.changed(table)
 	t.held.set(table, entry{record: store.Record{Key: key}, absent: true})
 	if table.watched {
 		t.held.forget(table, key, t.revision)

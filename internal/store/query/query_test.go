@@ -29,12 +29,12 @@ func TestRuns(t *testing.T) {
 		{"by key, next page", store.Query{}, &store.Record{Key: "k"}, []Run{{Begun: true, Key: "k"}}},
 		{"up", store.Query{Order: "due"}, nil, []Run{{Nulls: Only}, {Nulls: None}}},
 		{"down", store.Query{Order: "due", Desc: true}, nil, []Run{{Nulls: None}, {Nulls: Only}}},
-		{"up, behind a null", store.Query{Order: "due"}, ptr(record("k", nil)), []Run{{Nulls: Only, Begun: true, Key: "k"}, {Nulls: None}}},
-		{"down, behind a null", store.Query{Order: "due", Desc: true}, ptr(record("k", nil)), []Run{{Nulls: Only, Begun: true, Key: "k"}}},
-		{"up, behind a value", store.Query{Order: "due"}, ptr(record("k", int64(5))), []Run{{Nulls: None, Begun: true, Value: int64(5), Key: "k"}}},
-		{"down, behind a value", store.Query{Order: "due", Desc: true}, ptr(record("k", int64(5))), []Run{{Nulls: None, Begun: true, Value: int64(5), Key: "k"}, {Nulls: Only}}},
+		{"up, behind a null", store.Query{Order: "due"}, new(record("k", nil)), []Run{{Nulls: Only, Begun: true, Key: "k"}, {Nulls: None}}},
+		{"down, behind a null", store.Query{Order: "due", Desc: true}, new(record("k", nil)), []Run{{Nulls: Only, Begun: true, Key: "k"}}},
+		{"up, behind a value", store.Query{Order: "due"}, new(record("k", int64(5))), []Run{{Nulls: None, Begun: true, Value: int64(5), Key: "k"}}},
+		{"down, behind a value", store.Query{Order: "due", Desc: true}, new(record("k", int64(5))), []Run{{Nulls: None, Begun: true, Value: int64(5), Key: "k"}, {Nulls: Only}}},
 		{"a condition leaves no nulls", store.Query{Order: "due", Where: []store.Cond{{Column: "due", Op: store.Gt, Value: int64(1)}}}, nil, []Run{{}}},
-		{"by revision", store.Query{Order: "revision"}, ptr(record("k", nil)), []Run{{Begun: true, Value: int64(7), Key: "k"}}},
+		{"by revision", store.Query{Order: "revision"}, new(record("k", nil)), []Run{{Begun: true, Value: int64(7), Key: "k"}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -60,8 +60,6 @@ func TestRuns(t *testing.T) {
 		})
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func TestLastPage(t *testing.T) {
 	l, err := incidents.Prepare("list", store.Query{Table: store.Incidents, Limit: 2})

@@ -79,6 +79,22 @@ CREATE TABLE "alert_event" (
 );
 CREATE INDEX "alert_event_at" ON "alert_event" ("at", "key");
 
+CREATE TABLE "audit" (
+  key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  revision BIGINT NOT NULL,
+  "actor" TEXT COLLATE "C",
+  "act" TEXT COLLATE "C",
+  "subject" TEXT COLLATE "C",
+  "incident" TEXT COLLATE "C",
+  "run" TEXT COLLATE "C",
+  "at" BIGINT,
+  body BYTEA NOT NULL
+);
+CREATE UNIQUE INDEX "audit_revision" ON "audit" (revision);
+CREATE INDEX "audit_at" ON "audit" ("at", "key");
+CREATE INDEX "audit_subject_at" ON "audit" ("subject", "at", "key");
+CREATE INDEX "audit_incident_at" ON "audit" ("incident", "at", "key");
+
 CREATE TABLE "decision" (
   key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
   revision BIGINT NOT NULL,
@@ -215,6 +231,14 @@ CREATE INDEX "run_incident" ON "run" ("incident", "key");
 CREATE INDEX "run_state_created" ON "run" ("state", "created", "key");
 CREATE INDEX "run_ended_created" ON "run" ("ended", "created", "key");
 CREATE INDEX "run_created" ON "run" ("created", "key");
+
+CREATE TABLE "seal" (
+  key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  revision BIGINT NOT NULL,
+  "number" BIGINT,
+  body BYTEA NOT NULL
+);
+CREATE UNIQUE INDEX "seal_number" ON "seal" ("number");
 
 CREATE TABLE "setting" (
   key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
