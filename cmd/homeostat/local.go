@@ -23,9 +23,9 @@ func local() cli.Local {
 		Demo:          runDemo,
 		ConfigDefault: app.DefaultYAML,
 		ConfigCheck:   checkConfig,
-		PlaybookCheck: func(file string, source []byte) playbook.Problems {
+		PlaybooksCheck: func(files []playbook.File) playbook.Problems {
 			c := app.Default()
-			return app.CheckPlaybook(&c, file, source)
+			return app.CheckPlaybooks(&c, files)
 		},
 	}
 }

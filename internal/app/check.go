@@ -64,18 +64,15 @@ func CheckFiles(c *Config) []Problem {
 	return found
 }
 
-// CheckPlaybook finds the mistakes of one playbook against the actions a
-// configuration allows.
-func CheckPlaybook(c *Config, file string, source []byte) playbook.Problems {
-	p, problems := playbook.Parse(file, source)
-	if len(problems) > 0 {
-		return problems
-	}
+// CheckPlaybooks finds the mistakes of playbooks that belong together, against
+// the actions a configuration allows.
+func CheckPlaybooks(c *Config, files []playbook.File) playbook.Problems {
 	specs, err := specsOf(c)
 	if err != nil {
-		return playbook.Problems{{File: file, Text: err.Error()}}
+		return playbook.Problems{{Text: err.Error()}}
 	}
-	return playbook.Check(p, specs)
+	_, problems := playbook.Load(files, specs)
+	return problems
 }
 
 // specsOf lists the actions there are, from previewers: nothing is opened that

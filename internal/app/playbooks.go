@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,32 +23,8 @@ const maxPlaybooks = 1000
 // loadPlaybooks reads the shipped playbooks and those of the configured
 // folder; the error joins every mistake of every file.
 func loadPlaybooks(c *Config, specs map[string]action.Spec) ([]*playbook.Compiled, error) {
-	var books []*playbook.Compiled
-	var problems playbook.Problems
-	byID := map[string]string{}
-	load := func(file string, data []byte) {
-		p, found := playbook.Parse(file, data)
-		if len(found) == 0 {
-			found = playbook.Check(p, specs)
-		}
-		if problems = append(problems, found...); len(found) > 0 {
-			return
-		}
-		if other, taken := byID[p.ID]; taken {
-			problems = append(problems, playbook.Problem{File: file, Key: "playbook_id", Text: fmt.Sprintf("%q is the id of %s too", p.ID, other)})
-			return
-		}
-		byID[p.ID] = file
-		if trust, ok := c.Playbooks.Trust[p.ID]; ok {
-			p.Trust = heal.Trust(trust)
-		}
-		compiled, err := playbook.Compile(p, specs)
-		if err != nil {
-			problems = append(problems, playbook.Problem{File: file, Text: err.Error()})
-			return
-		}
-		books = append(books, compiled)
-	}
+	var files []playbook.File
+	load := func(file string, data []byte) { files = append(files, playbook.File{Name: file, Data: data}) }
 	if c.Playbooks.Shipped {
 		if err := eachYAML(playbook.Shipped(), "shipped", load); err != nil {
 			return nil, err
@@ -58,12 +35,26 @@ func loadPlaybooks(c *Config, specs map[string]action.Spec) ([]*playbook.Compile
 			return nil, heal.Errorf(heal.Invalid, "playbooks.dir", "%w", err)
 		}
 	}
-	for id := range c.Playbooks.Trust {
-		if byID[id] == "" {
+	books, problems := playbook.Load(files, specs)
+	return books, append(problems, trust(c, books)...).Err()
+}
+
+// trust puts the configured trust in the place of what playbooks say.
+func trust(c *Config, books []*playbook.Compiled) playbook.Problems {
+	known := map[string]bool{}
+	for _, b := range books {
+		known[b.ID] = true
+		if word, ok := c.Playbooks.Trust[b.ID]; ok {
+			b.Trust = heal.Trust(word)
+		}
+	}
+	var problems playbook.Problems
+	for _, id := range slices.Sorted(maps.Keys(c.Playbooks.Trust)) {
+		if !known[id] {
 			problems = append(problems, playbook.Problem{File: "homeostat.yaml", Key: "playbooks.trust." + id, Text: "there is no such playbook"})
 		}
 	}
-	return books, problems.Err()
+	return problems
 }
 
 // eachYAML hands over every YAML file of a folder, in the order of names.
@@ -102,11 +93,8 @@ func (s *shelf) List() []*playbook.Compiled { return s.catalog.All() }
 
 // Check gives the mistakes of a playbook that is not in force yet.
 func (s *shelf) Check(file string, data []byte) playbook.Problems {
-	p, problems := playbook.Parse(file, data)
-	if len(problems) > 0 {
-		return problems
-	}
-	return playbook.Check(p, s.specs)
+	_, problems := playbook.Examine(file, data, s.specs)
+	return problems
 }
 
 // Order makes the order for a run that a person asks for.

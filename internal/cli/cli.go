@@ -48,9 +48,10 @@ type Local struct {
 	// ConfigCheck gives every mistake of a configuration.
 	ConfigCheck func(path string, named bool) []Problem
 
-	// PlaybookCheck gives every mistake of a playbook, also against the actions
-	// there are. If nil, only what the file itself shows is checked.
-	PlaybookCheck func(file string, source []byte) playbook.Problems
+	// PlaybooksCheck gives every mistake of playbooks that belong together, also
+	// against the actions there are. If nil, only what each file itself shows is
+	// checked.
+	PlaybooksCheck func(files []playbook.File) playbook.Problems
 }
 
 // DemoOptions say what the demo shows.

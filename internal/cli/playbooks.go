@@ -66,16 +66,18 @@ func (s *session) playbookCheck() *cobra.Command {
 		Long:    "Reports every mistake at once as file:line:column, and exits with 2 if there is one.",
 		Example: "  homeostat playbooks check playbooks/*.yaml\n  cat p.yaml | homeostat playbooks check -",
 		RunE: func(_ *cobra.Command, args []string) error {
-			found := form.PlaybookCheck{OK: true, Problems: []form.Problem{}}
+			var files []playbook.File
 			for _, name := range args {
 				source, err := s.readFile(name)
 				if err != nil {
 					return err
 				}
-				for _, p := range s.checkSource(name, source) {
-					found.OK = false
-					found.Problems = append(found.Problems, form.Problem{File: p.File, Line: p.Line, Column: p.Column, Key: p.Key, Text: p.Text, Hint: p.Hint})
-				}
+				files = append(files, playbook.File{Name: name, Data: source})
+			}
+			found := form.PlaybookCheck{OK: true, Problems: []form.Problem{}}
+			for _, p := range s.checkFiles(files) {
+				found.OK = false
+				found.Problems = append(found.Problems, form.Problem{File: p.File, Line: p.Line, Column: p.Column, Key: p.Key, Text: p.Text, Hint: p.Hint})
 			}
 			err := s.show(found, func(p *page) {
 				for _, f := range found.Problems {
@@ -93,12 +95,18 @@ func (s *session) playbookCheck() *cobra.Command {
 	}
 }
 
-func (s *session) checkSource(name string, source []byte) playbook.Problems {
-	if s.local.PlaybookCheck != nil {
-		return s.local.PlaybookCheck(name, source)
+// checkFiles finds the mistakes of files that belong together; without the
+// wiring of the real command only those that need no knowledge of actions.
+func (s *session) checkFiles(files []playbook.File) playbook.Problems {
+	if s.local.PlaybooksCheck != nil {
+		return s.local.PlaybooksCheck(files)
 	}
-	_, problems := playbook.Parse(name, source)
-	return problems
+	var found playbook.Problems
+	for _, f := range files {
+		_, problems := playbook.Parse(f.Name, f.Data)
+		found = append(found, problems...)
+	}
+	return found
 }
 
 func count(n int, what string) string {

@@ -102,12 +102,13 @@ func runID(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], id)
 }
 
-// until RUN STATE waits until the run, or one of its tasks, is in the state.
+// until RUN STATE waits until the run is in the state, or, where that is not an
+// end, one of its tasks.
 func until(ts *testscript.TestScript, _ bool, args []string) {
 	house := ts.Value(houseKey{}).(*apitest.House)
 	house.Until(ts.Value(testKey{}).(testing.TB), args[0], func(r *heal.Run) bool {
 		for i := range r.Tasks {
-			if string(r.Tasks[i].State) == args[1] {
+			if string(r.Tasks[i].State) == args[1] && !r.Tasks[i].State.Ended() {
 				return true
 			}
 		}

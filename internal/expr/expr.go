@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/ext"
 	"github.com/google/cel-go/interpreter"
 
@@ -85,6 +86,22 @@ func (t Type) cel() *cel.Type {
 	return cel.DynType
 }
 
+// typeOf is the Type that stands for a type of CEL; Dyn for those without one.
+func typeOf(t *cel.Type) Type {
+	for _, known := range []Type{String, Int, Double, Bool, Timestamp, Duration} {
+		if t.IsExactType(known.cel()) {
+			return known
+		}
+	}
+	switch t.Kind() { //nolint:exhaustive // the others are told above or are Dyn
+	case types.MapKind:
+		return Map
+	case types.ListKind:
+		return List
+	}
+	return Dyn
+}
+
 // Env is a set of declared variables; it compiles expressions over them. It
 // may be used by several goroutines at once.
 type Env struct {
@@ -93,7 +110,9 @@ type Env struct {
 	grow map[string]growth
 }
 
-// NewEnv declares the variables.
+// NewEnv declares the variables. A name with dots, as in params.wait, declares
+// the type of a key; its map must be declared too. Programs that use such names
+// can be checked but not evaluated.
 func NewEnv(vars map[string]Type) (*Env, error) {
 	opts := []cel.EnvOption{
 		cel.OptionalTypes(),
@@ -131,8 +150,7 @@ type Program struct {
 	source  string
 	program cel.Program
 	refs    []Ref
-	boolean bool // the type is known to be bool
-	dynamic bool // the type is known at evaluation only
+	gives   Type
 }
 
 // Compile checks and compiles one expression over vars. For several
@@ -180,8 +198,7 @@ func (e *Env) Compile(source string) (compiled *Program, err error) {
 		source:  source,
 		program: program,
 		refs:    references(native, e.vars),
-		boolean: checked.OutputType().IsExactType(cel.BoolType),
-		dynamic: checked.OutputType().IsExactType(cel.DynType),
+		gives:   typeOf(checked.OutputType()),
 	}, nil
 }
 
@@ -192,7 +209,7 @@ func (e *Env) CompileBool(source string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.boolean && !p.dynamic {
+	if p.gives != Bool && p.gives != Dyn {
 		return nil, invalid(source, Mistakes{{
 			Line: 1, Column: 1, Text: "does not give true or false",
 			Hint: `write a comparison, as in values.value > 90`,
@@ -203,6 +220,9 @@ func (e *Env) CompileBool(source string) (*Program, error) {
 
 // Source is the text the program was compiled from.
 func (p *Program) Source() string { return p.source }
+
+// Gives is the type of what the program gives; Dyn if only evaluating it tells.
+func (p *Program) Gives() Type { return p.gives }
 
 // Refs lists the variables the program reads, each once.
 func (p *Program) Refs() []Ref { return p.refs }

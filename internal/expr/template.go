@@ -103,6 +103,14 @@ func (t *Template) Literal() (string, bool) {
 	return text.String(), true
 }
 
+// Gives is the type of what Render gives; Dyn if only rendering tells.
+func (t *Template) Gives() Type {
+	if len(t.parts) == 1 && t.parts[0].program != nil {
+		return t.parts[0].program.gives
+	}
+	return String
+}
+
 // Outside gives the text around the expressions.
 func (t *Template) Outside() string {
 	var text strings.Builder

@@ -14,25 +14,36 @@ import (
 // are given, and that what destroys is asked for first.
 func Check(p *Playbook, specs map[string]action.Spec) Problems {
 	r := &report{file: p.File}
+	r.against(p, specs)
+	return r.sorted()
+}
+
+// against reports what of a playbook does not fit the actions. The playbook may
+// have other mistakes; what they leave open is passed over.
+func (r *report) against(p *Playbook, specs map[string]action.Spec) {
 	for i := range p.Tasks {
 		t := &p.Tasks[i]
+		if t.Rollback != nil {
+			r.rollback(t, specs)
+		}
+		if !verbPattern.MatchString(t.Action) {
+			continue // reported with the shape of the task
+		}
 		spec, ok := specs[t.Action]
 		if !ok {
 			r.unknownAction(t.at.get("action"), t.Action, specs)
 			continue
 		}
-		r.params(spec, t.parameters, t.at)
+		if _, given := t.parameters.fields["duration"]; t.Type == TypeAction || given {
+			r.params(spec, t.parameters, t.at)
+		}
 		if spec.Impact == action.Destructive && t.Confirm == nil && p.Approval.Required == ApprovalNever {
 			r.add(t.at.get("action"), "give the task a confirm, or set approval.required to by_risk or always",
 				"%s is destructive, yet nobody is asked before it", t.Action)
 		}
-		if t.Rollback != nil {
-			r.rollback(t, specs)
-		}
 	}
 	r.undoable(p, specs)
 	r.outputs(p, specs)
-	return r.sorted()
 }
 
 func (r *report) unknownAction(at view, name string, specs map[string]action.Spec) {
@@ -45,13 +56,16 @@ func (r *report) unknownAction(at view, name string, specs map[string]action.Spe
 }
 
 func (r *report) rollback(t *Task, specs map[string]action.Spec) {
+	if !verbPattern.MatchString(t.Rollback.Action) {
+		return
+	}
 	spec, ok := specs[t.Rollback.Action]
 	if !ok {
 		r.unknownAction(t.Rollback.at.get("action"), t.Rollback.Action, specs)
 		return
 	}
 	r.params(spec, t.Rollback.parameters, t.Rollback.at)
-	if !specs[t.Action].Touches() {
+	if of, ok := specs[t.Action]; ok && t.Type == TypeAction && !of.Touches() {
 		r.add(t.Rollback.at, "leave it out", "%s changes nothing that could be rolled back", t.Action)
 	}
 }
@@ -81,7 +95,12 @@ func (r *report) params(spec action.Spec, given value, parent view) {
 		case !ok && p.Required:
 			at := view{parent.node, join(join(parent.path, "parameters"), p.Name)}
 			r.add(at, p.Doc, "is missing; %s requires it, of type %s", spec.Name, p.Type)
-		case !ok || v.templated():
+		case !ok || v.broken:
+		case v.text != nil:
+			if text := misfit(v.gives, p.Type); text != "" {
+				r.add(v.at, conversion(v.gives, p.Type), "%s", text)
+			}
+		case v.templated():
 		default:
 			plain, err := v.render(nil)
 			if err == nil {
@@ -141,17 +160,21 @@ func (r *report) outputs(p *Playbook, specs map[string]action.Spec) {
 
 // eachRef gives the variables that each text of the task reads.
 func (t *Task) eachRef(ask func(at view, refs []expr.Ref)) {
-	ask(t.at.get("target"), t.target.Refs())
+	if t.target != nil {
+		ask(t.at.get("target"), t.target.Refs())
+	}
 	t.parameters.eachRef(ask)
 	if t.Rollback != nil {
 		t.Rollback.parameters.eachRef(ask)
 	}
-	if t.Confirm != nil {
+	if t.Confirm != nil && t.Confirm.question != nil {
 		ask(t.at.get("confirm"), t.Confirm.question.Refs())
 	}
 	for i := range t.Conditions {
 		c := &t.Conditions[i]
-		ask(t.at.get("conditions"), c.program.Refs())
+		if c.program != nil {
+			ask(t.at.get("conditions"), c.program.Refs())
+		}
 		if c.query != nil {
 			ask(t.at.get("conditions"), c.query.Refs())
 		}

@@ -83,12 +83,12 @@ func TestRenderFills(t *testing.T) {
 }
 
 func TestRenderRefuses(t *testing.T) {
-	source := "playbook_id: a\nname: A\nparams: {x: {default: q}}\ntasks: [{id: one, action: process.scale, target: 'service/{{ incident.labels.to }}', parameters: {instances: '{{ params.x }}'}}]"
+	source := "playbook_id: a\nname: A\ntasks: [{id: one, action: process.scale, target: 'service/{{ incident.labels.to }}', parameters: {instances: '{{ incident.labels.x }}'}}]"
 	c, err := Compile(parse(t, source), testSpecs())
 	if err != nil {
 		t.Fatal(err)
 	}
-	scene := Scene{Target: "service/a", Params: map[string]any{"x": "q"}}
+	scene := Scene{Target: "service/a", Incident: Incident{Labels: map[string]string{"x": "q"}}}
 	if _, err := c.RenderParams(c.Task("one"), c.Vars(scene)); !heal.Is(err, heal.Invalid) || !strings.Contains(err.Error(), "expected int") {
 		t.Errorf("got %v, want the type refused", err)
 	}

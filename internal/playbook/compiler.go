@@ -17,6 +17,15 @@ var stepVars = map[string]expr.Type{
 	"params": expr.Map, "outputs": expr.Map, "target": expr.Map, "incident": expr.Map, "run": expr.Map,
 }
 
+// judgeVars are stepVars and the value that a condition judges.
+var judgeVars = with(stepVars, "value", expr.Double)
+
+func with(vars map[string]expr.Type, name string, t expr.Type) map[string]expr.Type {
+	out := maps.Clone(vars)
+	out[name] = t
+	return out
+}
+
 // stepKnown are the keys of those with fixed ones.
 var stepKnown = map[string][]string{
 	"target":   {"id", "kind", "name"},
@@ -45,12 +54,12 @@ type compiler struct {
 	steps    *expr.Env       // stepVars
 	judges   *expr.Env       // stepVars and value
 	triggers *expr.Env       // triggerVars
+	gives    map[*expr.Template]expr.Type
+	typed    map[*expr.Env]*expr.Env // the same with the types of their keys, for checking only
 }
 
 func newCompiler(r *report, data []byte) (*compiler, error) {
-	judgeVars := maps.Clone(stepVars)
-	judgeVars["value"] = expr.Double
-	c := &compiler{report: r, lines: bytes.Split(data, []byte("\n")), declared: map[string]bool{}}
+	c := &compiler{report: r, lines: bytes.Split(data, []byte("\n")), declared: map[string]bool{}, typed: map[*expr.Env]*expr.Env{}, gives: map[*expr.Template]expr.Type{}}
 	for _, e := range []struct {
 		into *(*expr.Env)
 		vars map[string]expr.Type
@@ -72,6 +81,14 @@ func (c *compiler) template(v view, env *expr.Env, k known) *expr.Template {
 		return nil
 	}
 	c.refs(v, t.Refs(), k)
+	if typed := c.typed[env]; typed != nil {
+		strict, err := typed.ParseTemplate(v.text())
+		if err != nil {
+			c.mistakes(v, err)
+			return nil
+		}
+		c.gives[t] = strict.Gives()
+	}
 	return t
 }
 
@@ -86,6 +103,12 @@ func (c *compiler) condition(v view, env *expr.Env, k known) *expr.Program {
 		return nil
 	}
 	c.refs(v, p.Refs(), k)
+	if typed := c.typed[env]; typed != nil {
+		if _, err := typed.CompileBool(v.text()); err != nil {
+			c.mistakes(v, err)
+			return nil
+		}
+	}
 	return p
 }
 

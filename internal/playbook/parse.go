@@ -54,13 +54,17 @@ func (r *report) parse(data []byte) *Playbook {
 		Trust:   heal.Trust(root.get("trust").or(string(heal.TrustObserve))),
 		Risk:    heal.Risk(root.get("risk").or(string(heal.RiskMedium))),
 		Timeout: root.get("timeout").duration(DefaultRunTimeout), EstimatedTime: root.get("estimated_time").duration(0),
-		File: r.file, Source: bytes.Clone(data), Digest: hex.EncodeToString(sum[:]),
+		at: root, File: r.file, Source: bytes.Clone(data), Digest: hex.EncodeToString(sum[:]),
 	}
 	p.Approval = c.approval(root.get("approval"))
 	for _, v := range root.get("trigger_conditions").items() {
 		p.Triggers = append(p.Triggers, c.trigger(v))
 	}
 	c.params(p, root.get("params"))
+	if err := c.know(p.Params); err != nil {
+		r.add(root, "", "cannot be read: %v", err)
+		return nil
+	}
 	c.tasks(p, root.get("tasks"))
 	c.verification(p, root.get("verification"))
 	return p

@@ -36,6 +36,7 @@ type Playbook struct {
 	Source        []byte
 	Digest        string // sha256 of Source, in hex
 
+	at    view
 	order []int // of Tasks: each after what it depends on
 }
 

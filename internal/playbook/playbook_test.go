@@ -49,7 +49,7 @@ func readArchive(t *testing.T, path string) *txtar.Archive {
 }
 
 // TestMessages keeps the words of every mistake: each archive holds a playbook
-// and the problems Parse, or else Check, reports.
+// and all the problems that loading it reports.
 func TestMessages(t *testing.T) {
 	files, err := filepath.Glob("testdata/problems/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -58,10 +58,7 @@ func TestMessages(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			ar := readArchive(t, file)
-			p, problems := Parse("playbook.yaml", ar.Files[0].Data)
-			if len(problems) == 0 {
-				problems = Check(p, testSpecs())
-			}
+			_, problems := Examine("playbook.yaml", ar.Files[0].Data, testSpecs())
 			var got strings.Builder
 			for _, problem := range problems {
 				got.WriteString(problem.String() + "\n")

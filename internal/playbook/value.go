@@ -17,6 +17,8 @@ type value struct {
 	list   []value
 	keys   []string // of fields, in the order of the source
 	fields map[string]value
+	gives  expr.Type // of text
+	broken bool      // a text that is no template; reported
 	kind   yaml.Kind // ScalarNode, SequenceNode, MappingNode; 0: absent
 }
 
@@ -44,10 +46,10 @@ func (c *compiler) value(v view, k known) value {
 			break
 		}
 		t := c.template(v, c.steps, k)
-		if t == nil {
+		if out.broken = t == nil; out.broken {
 			break
 		}
-		out.text = t
+		out.text, out.gives = t, c.gives[t]
 		if literal, ok := t.Literal(); ok {
 			out.text, out.plain = nil, literal
 		}
@@ -57,7 +59,7 @@ func (c *compiler) value(v view, k known) value {
 
 // templated reports whether an expression is anywhere in v.
 func (v value) templated() bool {
-	if v.text != nil || slices.ContainsFunc(v.list, value.templated) {
+	if v.text != nil || v.broken || slices.ContainsFunc(v.list, value.templated) {
 		return true
 	}
 	for _, f := range v.fields {

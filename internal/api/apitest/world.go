@@ -137,11 +137,8 @@ func newShelf(t testing.TB, specs map[string]action.Spec, dry *engine.DryRunner)
 func (s *shelf) List() []*playbook.Compiled { return s.books }
 
 func (s *shelf) Check(file string, source []byte) playbook.Problems {
-	p, problems := playbook.Parse(file, source)
-	if len(problems) > 0 {
-		return problems
-	}
-	return playbook.Check(p, s.specs)
+	_, problems := playbook.Examine(file, source, s.specs)
+	return problems
 }
 
 func (s *shelf) Order(_ context.Context, id string, target heal.EntityID, params map[string]string, by string) (engine.Order, error) {
