@@ -64,7 +64,7 @@ func (b *lockedBuffer) String() string {
 
 var readyLine = regexp.MustCompile(`msg=ready otlp_grpc=(\S+) otlp_http=(\S+) metrics=(\S+)`)
 
-func startGateway(t *testing.T, file string) *process {
+func startGateway(t testing.TB, file string) *process {
 	t.Helper()
 	p := &process{cmd: exec.CommandContext(context.Background(), os.Args[0], "--config", file), log: &lockedBuffer{}}
 	p.cmd.Env = append(os.Environ(), asGateway+"=1")
@@ -116,7 +116,7 @@ func (p *process) get(t *testing.T, path string) (code int, body string) {
 }
 
 // configure writes a configuration with ports of its own choice.
-func configure(t *testing.T, file, backend, more string) {
+func configure(t testing.TB, file, backend, more string) {
 	t.Helper()
 	text := fmt.Sprintf(`data_dir: %s
 otlp: {grpc_listen: "127.0.0.1:0", http_listen: "127.0.0.1:0"}

@@ -113,12 +113,14 @@ func (a *Aggregator) observeSide(s *side) {
 // half adds one side of a call and counts the edge once both are there.
 func (a *Aggregator) half(id callID, h call) {
 	g := &a.graph
-	waiting, generation := g.young[id], g.young
-	if waiting == (call{}) {
-		waiting, generation = g.old[id], g.old
+	waiting, known := g.young[id]
+	generation := g.young
+	if !known && len(g.old) > 0 {
+		waiting, known = g.old[id]
+		generation = g.old
 	}
 	switch {
-	case waiting == call{}:
+	case !known:
 		if len(g.young)+len(g.old) >= a.opts.MaxPending {
 			a.stats.PendingDropped++
 			return

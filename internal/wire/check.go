@@ -44,18 +44,21 @@ func check(b []byte, m message, depth int) error {
 			return err
 		}
 		at = f.end
-		if f.wire != typeLen {
-			continue
+		if err := checkField(b, f, m, depth); err != nil {
+			return err
 		}
-		for i := range schemas[m] {
-			s := &schemas[m][i]
-			if s.number != f.number {
-				continue
-			}
-			if err := s.check(b[f.begin:f.end], depth); err != nil {
-				return err
-			}
-			break
+	}
+	return nil
+}
+
+// checkField checks one field of the message b.
+func checkField(b []byte, f field, m message, depth int) error {
+	if f.wire != typeLen {
+		return nil
+	}
+	for i := range schemas[m] {
+		if s := &schemas[m][i]; s.number == f.number {
+			return s.check(b[f.begin:f.end], depth)
 		}
 	}
 	return nil

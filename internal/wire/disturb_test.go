@@ -10,6 +10,8 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/homeostat/homeostat/internal/otlp/otlptest"
 )
 
 // nested says which fields of which messages are messages, and whether one
@@ -129,15 +131,15 @@ func stranger(r *rand.Rand) []byte {
 // strange makes a small request with what matters to a decision in it.
 func strange(t testing.TB, r *rand.Rand) []byte {
 	pick := func(from ...string) string { return from[r.IntN(len(from))] }
-	g := traffic{random: r}
+	g := otlptest.New(r)
 	out := new(requestPB)
-	if err := proto.Unmarshal(g.request(t, 1+r.IntN(12)), out); err != nil {
+	if err := proto.Unmarshal(g.Request(t, 1+r.IntN(12)), out); err != nil {
 		t.Fatal(err)
 	}
 	for _, rs := range out.ResourceSpans {
 		rs.SchemaUrl = pick("", "https://opentelemetry.io/schemas/1.30.0")
 		name := rs.Resource.Attributes[0]
-		name.Key, name.Value = pick("service.name", "service.name", "service.namespace"), text("", pick("all", "none", "rare", "shop", "")).Value
+		name.Key, name.Value = pick("service.name", "service.name", "service.namespace"), otlptest.Text("", pick("all", "none", "rare", "shop", "")).Value
 		if r.IntN(8) == 0 {
 			name.Value = &commonpb.AnyValue{Value: &commonpb.AnyValue_BoolValue{BoolValue: true}}
 		}
@@ -150,23 +152,23 @@ func strange(t testing.TB, r *rand.Rand) []byte {
 			if r.IntN(3) == 0 {
 				span.Attributes = append(
 					span.Attributes,
-					text(pick("peer.service", "db.system", "messaging.system", "messaging.destination.name", "network.peer.address", "url.full", "server.address"),
+					otlptest.Text(pick("peer.service", "db.system", "messaging.system", "messaging.destination.name", "network.peer.address", "url.full", "server.address"),
 						pick("", "redis", "::1", "http://user@example.com:81/x?y", "kafka", "no url")),
-					integer(pick("server.port", "net.peer.port", "peer.service"), r.Int64N(3)-1),
+					otlptest.Integer(pick("server.port", "net.peer.port", "peer.service"), r.Int64N(3)-1),
 				)
 			}
 			if r.IntN(5) == 0 {
 				span.Attributes = span.Attributes[6:]
 			}
 			if r.IntN(10) == 0 {
-				span.Links = []*tracepb.Span_Link{{TraceId: g.id(16), SpanId: g.id(8), Attributes: span.Attributes}}
+				span.Links = []*tracepb.Span_Link{{TraceId: g.ID(16), SpanId: g.ID(8), Attributes: span.Attributes}}
 				span.Events = []*tracepb.Span_Event{{Name: "exception", Attributes: span.Attributes}}
 			}
 			switch r.IntN(200) {
 			case 0:
 				span.TraceId = nil
 			case 1:
-				span.ParentSpanId = g.id(7)
+				span.ParentSpanId = g.ID(7)
 			case 2:
 				span.EndTimeUnixNano = span.StartTimeUnixNano - 1
 			case 3:

@@ -19,7 +19,7 @@ type peerFields struct {
 // stable ones and those before them. A later attribute replaces an earlier one
 // of the same meaning.
 type peerAttributes struct {
-	service, host, network, port, link, db, messaging, destination pair
+	service, host, network, port, link, db, messaging, destination value
 }
 
 // read adds the attributes of a span, from where the first one begins.
@@ -65,7 +65,7 @@ func (p *peerAttributes) attribute(b []byte) error {
 		return err
 	}
 	if into := p.slot(read.key); into != nil && (read.kind == valueText || read.kind == valueInt) {
-		*into = read
+		*into = read.value
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func (p *peerAttributes) attribute(b []byte) error {
 // peerKeyLengths has a bit for the length of each key in slot.
 const peerKeyLengths = 1<<8 | 1<<9 | 1<<11 | 1<<12 | 1<<13 | 1<<14 | 1<<16 | 1<<17 | 1<<18 | 1<<20 | 1<<21 | 1<<26
 
-func (p *peerAttributes) slot(key []byte) *pair {
+func (p *peerAttributes) slot(key []byte) *value {
 	if len(key) > 26 || peerKeyLengths>>len(key)&1 == 0 {
 		return nil
 	}
@@ -165,19 +165,19 @@ func authority(link []byte) []byte {
 	return rest[bytes.LastIndexByte(rest, '@')+1:]
 }
 
-func (p *pair) empty() bool {
+func (p *value) empty() bool {
 	return p.kind != valueInt && (p.kind != valueText || len(p.text) == 0)
 }
 
 // appendTo gives the value as text; numbers are appended to scratch.
-func (p *pair) appendTo(scratch []byte) (text, grown []byte) {
+func (p *value) appendTo(scratch []byte) (text, grown []byte) {
 	if p.kind == valueText {
 		return p.text, scratch
 	}
 	return p.appendAlways(scratch)
 }
 
-func (p *pair) appendAlways(scratch []byte) (text, grown []byte) {
+func (p *value) appendAlways(scratch []byte) (text, grown []byte) {
 	begin := len(scratch)
 	switch p.kind {
 	case valueText:

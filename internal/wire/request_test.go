@@ -8,13 +8,15 @@ import (
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/homeostat/homeostat/internal/otlp/otlptest"
 )
 
 func logsRequest(t testing.TB) []byte {
 	t.Helper()
 	record := &logspb.LogRecord{
 		TimeUnixNano: 1, SeverityText: "ERROR", EventName: "e", TraceId: make([]byte, 16), SpanId: make([]byte, 8),
-		Body: text("", "out of memory").Value, Attributes: []*commonpb.KeyValue{text("a", "b")},
+		Body: otlptest.Text("", "out of memory").Value, Attributes: []*commonpb.KeyValue{otlptest.Text("a", "b")},
 	}
 	b, err := proto.Marshal(&logspb.LogsData{ResourceLogs: []*logspb.ResourceLogs{
 		{ScopeLogs: []*logspb.ScopeLogs{{LogRecords: []*logspb.LogRecord{record, record}}, {LogRecords: []*logspb.LogRecord{record}}}},
@@ -27,7 +29,7 @@ func logsRequest(t testing.TB) []byte {
 
 func metricsRequest(t testing.TB) []byte {
 	t.Helper()
-	number := &metricspb.NumberDataPoint{Attributes: []*commonpb.KeyValue{text("a", "b")}, Exemplars: []*metricspb.Exemplar{{TraceId: make([]byte, 16)}}}
+	number := &metricspb.NumberDataPoint{Attributes: []*commonpb.KeyValue{otlptest.Text("a", "b")}, Exemplars: []*metricspb.Exemplar{{TraceId: make([]byte, 16)}}}
 	metrics := []*metricspb.Metric{
 		{Name: "gauge", Data: &metricspb.Metric_Gauge{Gauge: &metricspb.Gauge{DataPoints: []*metricspb.NumberDataPoint{number, number}}}},
 		{Name: "sum", Data: &metricspb.Metric_Sum{Sum: &metricspb.Sum{DataPoints: []*metricspb.NumberDataPoint{number}}}},
@@ -102,7 +104,7 @@ func FuzzCheckMetrics(f *testing.F) {
 
 func TestTracesStayTogether(t *testing.T) {
 	g, s := newTraffic(), new(Scanner)
-	request := g.request(t, 1000)
+	request := g.Request(t, 1000)
 	where := map[string]int{}
 	var total int
 	for place := range 3 {

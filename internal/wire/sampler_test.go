@@ -63,7 +63,7 @@ func TestAdjustedCountsStayTrue(t *testing.T) {
 		s := new(Scanner)
 		var sent, estimate float64
 		for range 40 {
-			request := g.request(t, 1000)
+			request := g.Request(t, 1000)
 			_, all, _, _ := oracle(request)
 			sent += float64(all.Spans)
 			for _, stage := range stages {
@@ -113,7 +113,7 @@ func TestRateIsSteered(t *testing.T) {
 
 func TestRequestsWithoutKeptSpansLeaveNothing(t *testing.T) {
 	s := new(Scanner)
-	out, result, err := s.Scan(newTraffic().request(t, 50), NewSampler(SamplerOptions{}), nil)
+	out, result, err := s.Scan(newTraffic().Request(t, 50), NewSampler(SamplerOptions{}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestRequestsWithoutKeptSpansLeaveNothing(t *testing.T) {
 func TestScanCostsNoAllocation(t *testing.T) {
 	g, s, a := newTraffic(), new(Scanner), New(Options{}, start)
 	sampler := NewSampler(SamplerOptions{Rate: 0.3, Slow: 1e9, Services: map[string]float64{"service-3": 1}})
-	request, out := g.request(t, 1000), make([]byte, 0, 1<<20)
+	request, out := g.Request(t, 1000), make([]byte, 0, 1<<20)
 	scan := func() {
 		if _, _, err := s.Scan(request, sampler, out); err != nil {
 			t.Fatal(err)
@@ -146,7 +146,7 @@ func TestScanCostsNoAllocation(t *testing.T) {
 }
 
 func TestRefusalsSayWhere(t *testing.T) {
-	request := newTraffic().request(t, 3)
+	request := newTraffic().Request(t, 3)
 	_, _, err := new(Scanner).Scan(request[:len(request)-3], NewSampler(SamplerOptions{}), nil)
 	if got, want := fmt.Sprint(err), "scan spans: span 1 of the request, or what surrounds it, ends within a field"; got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -99,8 +99,8 @@ func (d sampling) decide(s *Scanner) (Reason, bool) {
 //
 // An error means that request is no ExportTraceServiceRequest; out is then
 // given back as it was. What is kept is checked as deep as a decoder would, so
-// that whoever gets it can decode it; what is dropped is walked only as deep as
-// the decision needs.
+// that whoever gets it can decode it; a span that is dropped is walked only as
+// deep as the decision needs.
 func (s *Scanner) Scan(request []byte, sampler *Sampler, out []byte) ([]byte, Result, error) {
 	s.observe, s.strict = true, false
 	return s.walk(request, sampler, sampling{sampler}, out)
@@ -160,17 +160,17 @@ func (s *Scanner) resourceSpans(b []byte, sampler *Sampler) error {
 		case f.number == 1000 && f.wire == typeLen:
 			return errAncient
 		default:
+			if err := checkField(b, f, msgResourceShell, 1); err != nil {
+				return err
+			}
 			s.out = append(s.out, b[f.tag:f.end]...)
 		}
 	}
-	if s.result.Kept() != kept {
-		s.close(m)
-		return check(b, msgResourceShell, 1)
+	if s.result.Kept() == kept {
+		s.out = s.out[:m.begin]
+		return nil
 	}
-	s.out = s.out[:m.begin]
-	if s.strict {
-		return check(b, msgResourceShell, 1)
-	}
+	s.close(m)
 	return nil
 }
 
@@ -189,6 +189,9 @@ func (s *Scanner) scopeSpans(b []byte) error {
 				return err
 			}
 			if f.number != 2 || f.wire != typeLen {
+				if err := checkField(b, f, msgScopeShell, 1); err != nil {
+					return err
+				}
 				s.out = append(s.out, b[f.tag:f.end]...)
 				at = f.end
 				continue
@@ -221,14 +224,11 @@ func (s *Scanner) scopeSpans(b []byte) error {
 			s.out = append(s.out, b[from:end]...)
 		}
 	}
-	if s.result.Kept() != kept {
-		s.close(m)
-		return check(b, msgScopeShell, 1)
+	if s.result.Kept() == kept {
+		s.out = s.out[:m.begin]
+		return nil
 	}
-	s.out = s.out[:m.begin]
-	if s.strict {
-		return check(b, msgScopeShell, 1)
-	}
+	s.close(m)
 	return nil
 }
 

@@ -53,17 +53,23 @@ type valueKind uint8
 
 const (
 	valueNone  valueKind = iota
-	valueText            // pair.text
-	valueInt             // pair.number
+	valueText            // value.text
+	valueInt             // value.number
 	valueOther           // of a sort that names nothing
 )
 
-// pair is one attribute; slices lie in the request.
-type pair struct {
-	key    []byte
-	kind   valueKind
+// value is what an attribute says; text lies in the request.
+type value struct {
 	text   []byte
 	number int64
+	kind   valueKind
+}
+
+// pair is one attribute; its key lies in the request.
+type pair struct {
+	value
+
+	key []byte
 }
 
 // readPair reads a KeyValue. Values given in parts are merged as protobuf does:
