@@ -76,9 +76,9 @@ func (db *DB) once(ctx context.Context, f func(*tx) error) (err error, again boo
 	if err := db.turn.Take(ctx); err != nil {
 		return heal.Wrap("update", err), false
 	}
-	g, err := db.join(ctx, f)
+	g, again, err := db.join(ctx, f)
 	if err != nil {
-		return err, g != nil && g.again
+		return err, again
 	}
 	<-g.done
 	if g.err != nil {
@@ -90,14 +90,14 @@ func (db *DB) once(ctx context.Context, f func(*tx) error) (err error, again boo
 
 // join runs f in the open transaction, so that it alone can be undone, then
 // passes the turn on or commits. The caller holds the turn, and join lets go of
-// it whatever f does. With an error it gives the group that failed, if it did.
-func (db *DB) join(ctx context.Context, f func(*tx) error) (*group, error) {
+// it whatever f does. With an error it says whether another try may succeed.
+func (db *DB) join(ctx context.Context, f func(*tx) error) (g *group, again bool, err error) {
 	defer db.handOver()
 	if err := ctx.Err(); err != nil {
-		return nil, heal.Errorf(heal.Transient, "update", "%w", err)
+		return nil, false, heal.Errorf(heal.Transient, "update", "%w", err)
 	}
 	if err := db.begin(ctx); err != nil {
-		return &group{again: passing(err)}, heal.Wrap("update", explain(db.name, err))
+		return nil, passing(err), heal.Wrap("update", explain(db.name, err))
 	}
 	g, before := db.group, db.last
 	t := &tx{reader: reader{ctx: ctx, db: db, revision: before}, group: g}
@@ -110,17 +110,17 @@ func (db *DB) join(ctx context.Context, f func(*tx) error) (*group, error) {
 		}
 	}()
 	if err := f(t); err != nil && g.err == nil {
-		return nil, err
+		return nil, false, err
 	}
 	if g.err != nil {
-		return g, heal.Wrap("update", g.err)
+		return nil, g.again, heal.Wrap("update", g.err)
 	}
 	kept = true
 	db.last = t.revision
 	g.held.add(&t.held)
 	g.spare = g.spare || t.saved
 	g.size++
-	return g, nil
+	return g, false, nil
 }
 
 // begin opens the shared transaction if none is open.
@@ -177,7 +177,7 @@ func (db *DB) undo(t *tx, before store.Revision) {
 		return
 	}
 	if g.err != nil {
-		db.abandon(g.err, g.again)
+		db.abandon(g.err, true) // the others are not to blame
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,13 +21,14 @@ func crowd(t *testing.T, db *DB, n int, f func(i int, tx store.Tx) error) []erro
 	t.Helper()
 	errs := make([]error, n+1)
 	let, held := make(chan struct{}), make(chan struct{})
+	hold := sync.OnceFunc(func() { close(held) }) // a function may run again
 	done := make(chan struct{})
 	before := db.Stats().Refused
 	for i := range n + 1 {
 		go func() {
 			errs[i] = db.Update(t.Context(), func(tx store.Tx) error {
 				if i == 0 {
-					close(held)
+					hold()
 					<-let
 				}
 				return f(i, tx)
@@ -279,4 +281,26 @@ func TestStatementsAreBounded(t *testing.T) {
 		}
 	}
 	put(t, db, "a", "b")
+}
+
+// TestSlowStatement: a statement that the database ends spoils the transaction,
+// but only the update that asked for it; the others are done again.
+func TestSlowStatement(t *testing.T) {
+	db := patient(t)
+	for i, err := range crowd(t, db, 6, func(i int, tx store.Tx) error {
+		if err := putKey(tx, i); err != nil {
+			return err
+		}
+		if i == 3 {
+			return db.send(&call{text: "SET LOCAL statement_timeout = 1"}, &call{text: "SELECT pg_sleep(10)::text"})
+		}
+		return nil
+	}) {
+		if i == 3 && !heal.Is(err, heal.Transient) || i != 3 && err != nil {
+			t.Errorf("update %d: got %v", i, err)
+		}
+	}
+	if got := count(t, db); got != 6 {
+		t.Errorf("records: got %d, want 6", got)
+	}
 }
