@@ -59,6 +59,7 @@ func (r Role) known() bool {
 // Config is the whole shop; every process reads the same.
 type Config struct {
 	Telemetry Telemetry `yaml:"telemetry"`
+	Data      string    `yaml:"data,omitempty"` // folder for what outlives a process; empty: one for each process that goes with it
 	Services  []Service `yaml:"services"`
 }
 
@@ -76,7 +77,9 @@ type Service struct {
 	Listen    string          `yaml:"listen"`          // host:port
 	Admin     string          `yaml:"admin,omitempty"` // loopback host:port for faults; empty: none can be put in
 	Upstreams map[Role]string `yaml:"upstreams,omitempty"`
+	Backups   map[Role]string `yaml:"backups,omitempty"` // asked instead once an upstream is switched over
 	Timeout   time.Duration   `yaml:"timeout,omitempty"` // of calls to upstreams; 10 s if 0
+	Memory    int64           `yaml:"memory,omitempty"`  // bytes it may use; 256 MiB if 0
 	Pool      PoolOptions     `yaml:"pool,omitempty"`    // inventory only
 	Rate      float64         `yaml:"rate,omitempty"`    // load only: requests a second; 20 if 0
 }
@@ -97,6 +100,7 @@ func Default(endpoint string, port func() int) Config {
 	cart.Upstreams = map[Role]string{Inventory: "http://" + inventory.Listen}
 	frontend := service("frontend", Frontend)
 	frontend.Upstreams = map[Role]string{Cart: "http://" + cart.Listen, Payment: "http://" + payment.Listen}
+	frontend.Backups = map[Role]string{Payment: "http://" + backup.Listen}
 	load := Service{Name: "load", Role: Load, Listen: at(), Upstreams: map[Role]string{Frontend: "http://" + frontend.Listen}}
 	return Config{
 		Telemetry: Telemetry{Endpoint: endpoint},
@@ -210,6 +214,14 @@ func (s Service) validate() (errs []error) {
 			errs = append(errs, fmt.Errorf("upstreams.%s: %q is not a base URL such as http://127.0.0.1:8080", role, s.Upstreams[role]))
 		}
 	}
+	for role, url := range s.Backups {
+		if !isBaseURL(url) || !slices.Contains(s.Role.calls(), role) {
+			errs = append(errs, fmt.Errorf("backups.%s: %q is not a base URL of a role that %s calls", role, url, s.Role))
+		}
+	}
+	if s.Memory < 0 {
+		errs = append(errs, fmt.Errorf("memory: %d is negative", s.Memory))
+	}
 	if s.Timeout < 0 || s.Rate < 0 || s.Rate > 10000 {
 		errs = append(errs, fmt.Errorf("timeout %s and rate %v must not be negative, and the rate at most 10000", s.Timeout, s.Rate))
 	}
@@ -225,6 +237,17 @@ func (c Config) service(name string) (Service, error) {
 		names = append(names, s.Name)
 	}
 	return Service{}, fmt.Errorf("the shop has no service %q, only %v", name, names)
+}
+
+// nameAt is the name of the service that listens where a base URL points, or the
+// URL itself if it is none of the shop's.
+func (c Config) nameAt(url string) string {
+	for _, s := range c.Services {
+		if url == "http://"+s.Listen {
+			return s.Name
+		}
+	}
+	return url
 }
 
 func isBaseURL(text string) bool {

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -31,32 +33,79 @@ func run(ctx context.Context, c Config, name string, logs io.Writer) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, s.shutdown()) }()
-	if err := watchProcess(s.meter); err != nil {
+	dir, remove, err := dataDir(c.Data)
+	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, remove()) }()
 
-	p := &process{service: service, signals: s, faults: &faults{}, mux: http.NewServeMux(), admin: http.NewServeMux()}
+	p := &process{
+		config: c, service: service, dir: dir, signals: s, faults: &faults{}, memory: newMemory(service.Memory), desk: &desk{},
+		mux: http.NewServeMux(), admin: http.NewServeMux(),
+	}
+	if err := watchProcess(s.meter, p.memory.limit); err != nil {
+		return err
+	}
 	p.client = s.client(service.Timeout)
 	defer p.client.CloseIdleConnections()
-	if err := p.build(); err != nil {
+	defer func() {
+		for _, end := range p.ends {
+			err = errors.Join(err, end())
+		}
+	}()
+	if err := p.build(ctx); err != nil {
 		return err
 	}
 	return p.serve(ctx)
 }
 
+// dataDir is where a process keeps what outlives it; remove takes away one that
+// was made for this process alone.
+func dataDir(configured string) (path string, remove func() error, err error) {
+	if configured == "" {
+		path, err = os.MkdirTemp("", "shop-")
+		return path, func() error { return os.RemoveAll(path) }, err
+	}
+	return configured, func() error { return nil }, os.MkdirAll(configured, 0o700)
+}
+
 // process is one running service.
 type process struct {
+	config  Config
 	service Service
+	dir     string // what outlives the process
 	signals *signals
 	faults  *faults
+	memory  *memory
+	desk    *desk
+	board   *switchboard
 	client  *http.Client
 	mux     *http.ServeMux // what others ask
 	admin   *http.ServeMux // what only tests and the demo ask
 	work    []part         // what runs beside them
+	ends    []func() error // what is closed last
 }
 
-func (p *process) build() error {
-	p.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]string{"status": "ok"}) })
+func (p *process) build(ctx context.Context) (err error) {
+	if p.board, err = openSwitchboard(p.service, p.file("upstreams.json")); err != nil {
+		return err
+	}
+	p.board.serve(p.admin)
+	if err := p.watchBoard(); err != nil {
+		return err
+	}
+	p.faults.keep, p.faults.jam = p.memory.keep, func() { p.desk.jam(context.WithoutCancel(ctx)) }
+	p.work = append(p.work, func(ctx context.Context) error {
+		p.desk.watch(ctx, func(held time.Duration) {
+			p.signals.logger.LogAttrs(ctx, slog.LevelError, "deadlock detected: requests wait for a lock that nobody gives back", slog.Duration("held", held))
+		})
+		return nil
+	})
+	healthy := func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]string{"status": "ok"}) }
+	p.mux.HandleFunc("GET /healthz", p.desk.wrap(healthy))
+	if p.service.Role != Payment {
+		p.mux.HandleFunc("GET /readyz", p.desk.wrap(healthy))
+	}
 	p.admin.HandleFunc("POST /fault", p.faults.set)
 	p.admin.HandleFunc("DELETE /fault", p.faults.clear)
 	switch p.service.Role {
@@ -65,7 +114,7 @@ func (p *process) build() error {
 	case Cart:
 		p.cart()
 	case Payment:
-		p.payment()
+		return p.payment()
 	case Inventory:
 		return p.inventory()
 	case Load:
@@ -78,7 +127,18 @@ func (p *process) build() error {
 
 // handle adds an instrumented route.
 func (p *process) handle(pattern string, h http.HandlerFunc) {
-	p.mux.Handle(pattern, p.signals.route(pattern, p.faults.wrap(h)))
+	p.mux.Handle(pattern, p.signals.route(pattern, p.desk.wrap(p.faults.wrap(func(w http.ResponseWriter, r *http.Request) {
+		if err := p.memory.room(); err != nil {
+			p.reply(w, r, nil, err)
+			return
+		}
+		h(w, r)
+	}))))
+}
+
+// file is where the process keeps something that outlives it.
+func (p *process) file(kind string) string {
+	return filepath.Join(p.dir, url.PathEscape(p.service.Name)+"."+kind)
 }
 
 // serve listens and works until ctx ends or one part fails. Requests at work are
@@ -106,6 +166,7 @@ func (p *process) serve(ctx context.Context) error {
 	err := start(ctx, servers, cancel)()
 	rest()
 	err = errors.Join(err, works())
+	p.desk.close()
 	p.signals.logger.LogAttrs(ctx, slog.LevelInfo, "stopped")
 	return err
 }

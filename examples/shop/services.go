@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -42,10 +43,84 @@ func (p *process) cart() {
 	})
 }
 
-func (p *process) payment() {
-	p.handle("POST /pay", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]string{"receipt": "paid"})
+// accounts are the currencies payment keeps accounts in.
+var accounts = []string{"EUR", "USD"}
+
+func (p *process) payment() error {
+	book, err := openLedger(p.file("ledger"))
+	if err != nil {
+		return err
+	}
+	p.ends = append(p.ends, book.close)
+	set, err := openSettings(p.file("settings.json"), Settings{Currency: accounts[0]})
+	if err != nil {
+		return err
+	}
+	set.serve(p.admin)
+	if err := p.watchSettings(set); err != nil {
+		return err
+	}
+	p.handle("POST /pay", func(w http.ResponseWriter, r *http.Request) {
+		currency := set.current().Value.Currency
+		err := fmt.Errorf("there is no account in %s", currency)
+		if slices.Contains(accounts, currency) {
+			err = book.add("paid in " + currency)
+		}
+		p.reply(w, r, map[string]string{"receipt": "paid"}, err)
 	})
+	p.mux.HandleFunc("GET /readyz", p.desk.wrap(func(w http.ResponseWriter, _ *http.Request) {
+		if err := book.check(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		answer(w, map[string]string{"status": "ok"})
+	}))
+	p.faults.tear = book.damage
+	p.admin.HandleFunc("POST /ledger/repair", func(w http.ResponseWriter, _ *http.Request) {
+		if err := book.repair(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer(w, map[string]string{"ledger": "whole"})
+	})
+	return nil
+}
+
+// watchSettings measures when the settings were changed last.
+func (p *process) watchSettings(set *settings) error {
+	_, err := p.signals.meter.Float64ObservableGauge("service.config.change.time", metric.WithUnit("s"),
+		metric.WithDescription("When the configuration was changed last, in seconds since 1970; 0: never."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			seconds := 0.0
+			if at := set.current().At; !at.IsZero() {
+				seconds = float64(at.UnixNano()) / float64(time.Second)
+			}
+			o.Observe(seconds)
+			return nil
+		}))
+	return err
+}
+
+// watchBoard measures which endpoints of upstreams with a backup are asked.
+func (p *process) watchBoard() error {
+	if len(p.service.Backups) == 0 {
+		return nil
+	}
+	_, err := p.signals.meter.Int64ObservableGauge("upstream.endpoint.active", metric.WithUnit("{endpoint}"),
+		metric.WithDescription("1 for the endpoint of an upstream that is asked, 0 for one that stands by."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			for role, backup := range p.service.Backups {
+				for _, base := range []string{p.service.Upstreams[role], backup} {
+					active := int64(0)
+					if base == p.board.url(role) {
+						active = 1
+					}
+					o.Observe(active, metric.WithAttributes(attribute.String("upstream", string(role)), attribute.String("endpoint.service", p.config.nameAt(base))))
+				}
+			}
+			return nil
+		}))
+	return err
 }
 
 func (p *process) inventory() error {
@@ -146,7 +221,7 @@ func (p *process) watchPool(conns *pool) error {
 
 // call asks an upstream; an answer other than 2xx is an error.
 func (p *process) call(ctx context.Context, to Role, method, path string) (json.RawMessage, error) {
-	req, err := http.NewRequestWithContext(ctx, method, p.service.Upstreams[to]+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, p.board.url(to)+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -174,10 +249,14 @@ func (p *process) reply(w http.ResponseWriter, r *http.Request, body any, err er
 	trace.SpanFromContext(r.Context()).RecordError(err)
 	status := http.StatusBadGateway
 	detail := []slog.Attr{slog.String("route", r.Pattern), slog.Any("error", err)}
-	if errors.Is(err, errExhausted) {
+	switch {
+	case errors.Is(err, errExhausted):
 		status = http.StatusServiceUnavailable
 		p.signals.logger.LogAttrs(r.Context(), slog.LevelError, "connection pool exhausted", detail...)
-	} else {
+	case errors.Is(err, errMemory):
+		status = http.StatusServiceUnavailable
+		p.signals.logger.LogAttrs(r.Context(), slog.LevelError, "out of memory", detail...)
+	default:
 		p.signals.logger.LogAttrs(r.Context(), slog.LevelError, "request failed", detail...)
 	}
 	http.Error(w, http.StatusText(status), status)

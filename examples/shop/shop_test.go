@@ -103,6 +103,7 @@ func newStreet(t *testing.T, endpoint string, logs io.Writer) *street {
 		s.Name = "x-" + s.Name // nothing may hang on the default names
 		s.Pool = PoolOptions{Size: 4, Wait: 400 * time.Millisecond}
 		s.Rate = 50
+		s.Memory = 16 << 30 // all services are in this one process
 	}
 	st := &street{t: t, config: c, logs: logs, stops: map[string]func(){}}
 	for _, s := range c.Services {
@@ -272,7 +273,8 @@ func checkSignals(t *testing.T, c Config, r *receiver, logs string) {
 	for _, want := range []string{
 		"db.client.connection.count", "db.client.connection.max", "db.client.connection.pending_requests",
 		"db.client.connection.state", "http.server.request.duration", "process.cpu.utilization", "process.memory.usage",
-		"service.instance.id",
+		"service.instance.id", "process.memory.utilization", "go.memory.limit", "http.server.active_requests",
+		"service.config.change.time", "upstream.endpoint.active",
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no metric or attribute %s", want)
@@ -298,6 +300,10 @@ func TestFaults(t *testing.T) {
 		{"latency", `{"kind":"latency","delay":"300ms"}`, 204, 200, true},
 		{"errors", `{"kind":"errors","ratio":1}`, 204, 500, false},
 		{"a pool it has not", `{"kind":"pool_leak"}`, 400, 200, false},
+		{"a ledger it has", `{"kind":"torn_write"}`, 204, 502, false},
+		{"a leak of nothing", `{"kind":"memory_leak"}`, 400, 200, false},
+		{"a leak too large", `{"kind":"memory_leak","bytes":1000000000}`, 400, 200, false},
+		{"a leak", `{"kind":"memory_leak","bytes":1024}`, 204, 200, false},
 		{"unknown kind", `{"kind":"fire"}`, 400, 200, false},
 		{"unknown field", `{"kind":"errors","share":1}`, 400, 200, false},
 		{"delay without unit", `{"kind":"latency","delay":"300"}`, 400, 200, false},
@@ -316,6 +322,9 @@ func TestFaults(t *testing.T) {
 			}
 			if status, _, _ := st.ask(http.MethodDelete, pay.Admin, "/fault", ""); status != http.StatusNoContent {
 				t.Errorf("clear: got %d", status)
+			}
+			if status, text, _ := st.ask(http.MethodPost, pay.Admin, "/ledger/repair", ""); status != http.StatusOK {
+				t.Errorf("repair: got %d %s", status, text)
 			}
 		})
 	}

@@ -36,6 +36,7 @@ type signals struct {
 	traces trace.TracerProvider
 	meter  metric.Meter
 	tracer trace.Tracer
+	active metric.Int64UpDownCounter // requests being served
 	stop   []func(context.Context) error
 }
 
@@ -67,10 +68,15 @@ func newSignals(ctx context.Context, t Telemetry, service string, logs io.Writer
 	traces := sdktrace.NewTracerProvider(traceOptions...)
 	meters := sdkmetric.NewMeterProvider(metricOptions...)
 	records := sdklog.NewLoggerProvider(logOptions...)
+	meter := meters.Meter(scope)
+	active, err := meter.Int64UpDownCounter("http.server.active_requests", metric.WithUnit("{request}"), metric.WithDescription("Requests being served."))
+	if err != nil {
+		return nil, fmt.Errorf("telemetry of %s: %w", service, err)
+	}
 	return &signals{
 		logger: slog.New(slog.NewMultiHandler(local, otelslog.NewHandler(scope, otelslog.WithLoggerProvider(records)))),
 		meters: meters, traces: traces,
-		meter: meters.Meter(scope), tracer: traces.Tracer(scope),
+		meter: meter, tracer: traces.Tracer(scope), active: active,
 		stop: []func(context.Context) error{traces.Shutdown, meters.Shutdown, records.Shutdown},
 	}, nil
 }
@@ -96,7 +102,13 @@ func (s *signals) options() []otelhttp.Option {
 
 // route instruments the handler of one pattern such as "GET /cart".
 func (s *signals) route(pattern string, h http.HandlerFunc) http.Handler {
-	return otelhttp.NewHandler(h, pattern, append(s.options(),
+	counted := func(w http.ResponseWriter, r *http.Request) {
+		attributes := metric.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("url.scheme", "http"))
+		s.active.Add(r.Context(), 1, attributes)
+		defer s.active.Add(context.WithoutCancel(r.Context()), -1, attributes)
+		h(w, r)
+	}
+	return otelhttp.NewHandler(http.HandlerFunc(counted), pattern, append(s.options(),
 		otelhttp.WithSpanNameFormatter(func(operation string, _ *http.Request) string { return operation }))...)
 }
 

@@ -15,7 +15,7 @@ import (
 // watchProcess measures the CPU and memory of this process in the semantic
 // conventions of OpenTelemetry. Memory is read from /proc and left out where
 // there is none.
-func watchProcess(m metric.Meter) error {
+func watchProcess(m metric.Meter, limit int64) error {
 	cpu := &usage{at: time.Now(), used: cpuTime()}
 	_, err := m.Float64ObservableGauge("process.cpu.utilization", metric.WithUnit("1"),
 		metric.WithDescription("CPU time used since the last look, of all cores."),
@@ -32,6 +32,26 @@ func watchProcess(m metric.Meter) error {
 			if bytes, ok := resident(); ok {
 				o.Observe(bytes)
 			}
+			return nil
+		}))
+	if err != nil {
+		return err
+	}
+	_, err = m.Float64ObservableGauge("process.memory.utilization", metric.WithUnit("1"),
+		metric.WithDescription("Resident memory as a share of what the process may use."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			if bytes, ok := resident(); ok {
+				o.Observe(float64(bytes) / float64(limit))
+			}
+			return nil
+		}))
+	if err != nil {
+		return err
+	}
+	_, err = m.Int64ObservableUpDownCounter("go.memory.limit", metric.WithUnit("By"),
+		metric.WithDescription("What the process may use."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(limit)
 			return nil
 		}))
 	return err
