@@ -1,35 +1,43 @@
 package detect
 
 import (
-	"math"
 	"slices"
 
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
+// view is one way to look at the last vectors.
+type view uint8
+
+const (
+	viewNow    view = iota // the last vector
+	viewRecent             // the mean of the last ones: a small deviation that lasts
+	viewStep               // what changed since the one before
+	views
+)
+
 // Joint learns how the metrics of one service move together, and says how far
 // a vector of them is from it: the distance of Mahalanobis, which counts a
 // deviation that the other metrics explain for little and one they do not for
-// much. It looks at a vector and at the mean of the last ones, so that a small
-// deviation that lasts counts as well.
+// much. It looks at the vector, at the mean of the last ones and at the last
+// step, each against its own past.
 //
 // A metric may be missing (NaN): it then counts as expected. Metrics may each be
-// multiplied and shifted: the scores stay.
+// multiplied and shifted: the scores stay. It is owned by one goroutine at a
+// time.
 type Joint struct {
 	dim    int
-	now    *relation
-	recent *relation
-	ring   []float64 // the last recentWindow vectors
-	at, n  int       // next place in ring; how many are in it
-	mean   []float64 // of the vectors in ring
-	last   []float64 // the last vector, without holes
+	past   [views]*relation
+	seen   [views][]float64 // the last vector, without holes, in each view
+	ring   []float64        // the last recentWindow vectors
+	at, n  int              // next place in ring; how many are in it
 	score  [scoreWindow]float64
 	scores int
 }
 
 const (
 	recentWindow = 20 // vectors in the mean of the last ones
-	scoreWindow  = 10 // scores in the mean that Score gives
+	scoreWindow  = 10 // scores in the mean that Observe gives
 	// MaxMetrics bounds a vector: the work for one grows with the square of
 	// its length.
 	MaxMetrics = 128
@@ -40,14 +48,11 @@ func NewJoint(dim int) (*Joint, error) {
 	if dim < 1 || dim > MaxMetrics {
 		return nil, heal.Errorf(heal.Invalid, "detect.NewJoint", "%d metrics, expected 1 to %d", dim, MaxMetrics)
 	}
-	return &Joint{
-		dim:    dim,
-		now:    newRelation(dim),
-		recent: newRelation(dim),
-		ring:   make([]float64, dim*recentWindow),
-		mean:   make([]float64, dim),
-		last:   make([]float64, dim),
-	}, nil
+	j := &Joint{dim: dim, ring: make([]float64, dim*recentWindow)}
+	for v := range views {
+		j.past[v], j.seen[v] = newRelation(dim), make([]float64, dim)
+	}
+	return j, nil
 }
 
 // Observe takes the next vector and says how far it is from what was learnt:
@@ -55,15 +60,19 @@ func NewJoint(dim int) (*Joint, error) {
 // afterwards. A vector of another length is cut or taken as missing the rest.
 func (j *Joint) Observe(vector []float64, learn bool) float64 {
 	j.take(vector)
-	raw := j.now.distance(j.last) + j.recent.distance(j.mean)
-	j.score[j.scores%scoreWindow] = raw / 2
+	raw := 0.0
+	for v, past := range j.past {
+		raw += past.distance(j.seen[v]) / float64(views)
+	}
+	j.score[j.scores%scoreWindow] = raw
 	j.scores++
 	if j.scores == 2*scoreWindow {
 		j.scores = scoreWindow
 	}
 	if learn {
-		j.now.learn(j.last)
-		j.recent.learn(j.mean)
+		for v, past := range j.past {
+			past.learn(j.seen[v])
+		}
 	}
 	k := min(j.scores, scoreWindow)
 	sum := 0.0
@@ -73,24 +82,32 @@ func (j *Joint) Observe(vector []float64, learn bool) float64 {
 	return sum / float64(k)
 }
 
-// take puts a vector into the ring, its holes filled with what is expected.
+// farMetric bounds the value of a metric, so that sums over it are finite.
+const farMetric = 1e150
+
+// take puts a vector into the ring, its holes filled with what is expected, and
+// looks at it in each view.
 func (j *Joint) take(vector []float64) {
 	slot := j.ring[j.at*j.dim : (j.at+1)*j.dim]
-	for i := range j.dim {
-		v := j.now.centre[i]
-		if i < len(vector) && finite(vector[i]) {
-			v = min(max(vector[i], -math.MaxFloat64/recentWindow), math.MaxFloat64/recentWindow)
-		}
-		j.last[i], slot[i] = v, v
-	}
 	j.at = (j.at + 1) % recentWindow
 	j.n = min(j.n+1, recentWindow)
-	for i := range j.mean {
+	last, mean, step := j.seen[viewNow], j.seen[viewRecent], j.seen[viewStep]
+	for i := range j.dim {
+		x := j.past[viewNow].centre[i]
+		if i < len(vector) && finite(vector[i]) {
+			x = vector[i]
+		}
+		x = min(max(x, -farMetric), farMetric)
+		step[i] = 0
+		if j.n > 1 {
+			step[i] = x - last[i]
+		}
+		last[i], slot[i] = x, x
 		sum := 0.0
 		for k := range j.n {
 			sum += j.ring[k*j.dim+i]
 		}
-		j.mean[i] = sum / float64(j.n)
+		mean[i] = sum / float64(j.n)
 	}
 }
 
@@ -104,8 +121,9 @@ type Share struct {
 // first, at most limit of them.
 func (j *Joint) Shares(limit int) []Share {
 	parts := make([]float64, j.dim)
-	j.now.shares(j.last, parts)
-	j.recent.shares(j.mean, parts)
+	for v, past := range j.past {
+		past.shares(j.seen[v], parts)
+	}
 	return shares(parts, limit)
 }
 

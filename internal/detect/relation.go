@@ -18,11 +18,13 @@ type relation struct {
 }
 
 const (
-	minVectors  = 50  // before anything is said
-	refactor    = 200 // vectors between two factors
-	outlier     = 10  // spreads beyond which a vector teaches no more
-	ridge       = 0.05
-	leastSpread = 0.01 // of the range of a metric: one that hardly moves must not decide everything
+	minVectors = 50   // before anything is said
+	refactor   = 200  // vectors between two factors
+	outlier    = 20   // spreads beyond which a vector teaches no more
+	ridge      = 0.05 // what of each metric counts as its own noise, as a share of its variance
+	// leastSpread is the least spread of a metric as a share of its range: one
+	// that hardly moves must not decide everything.
+	leastSpread = 0.1
 )
 
 func newRelation(dim int) *relation {
@@ -48,7 +50,6 @@ func (r *relation) learn(x []float64) {
 				d[i] = min(max(d[i], -most), most)
 			}
 		}
-		d[i] = min(max(d[i], -math.Sqrt(math.MaxFloat64)/4), math.Sqrt(math.MaxFloat64)/4)
 	}
 	for i, v := range d {
 		row := r.cov[i*r.dim:]
@@ -89,7 +90,8 @@ func (r *relation) decompose() {
 			if i == k {
 				r.factor[i*n+i] = math.Sqrt(max(s, ridge/2))
 			} else {
-				r.factor[i*n+k] = s / r.factor[k*n+k]
+				// No true correlation goes beyond 1; one of rounding may.
+				r.factor[i*n+k] = min(max(s/r.factor[k*n+k], -2), 2)
 			}
 		}
 	}
@@ -136,7 +138,11 @@ func (r *relation) distance(x []float64) float64 {
 	for _, v := range y {
 		sum += v * v
 	}
-	return math.Sqrt(sum / float64(r.dim))
+	d := math.Sqrt(sum / float64(r.dim))
+	if !(d <= maxUnits) {
+		return maxUnits
+	}
+	return d
 }
 
 // shares adds to parts what each metric gives to the square of the distance.

@@ -170,3 +170,63 @@ func BenchmarkJoint(b *testing.B) {
 		j.Observe(v[i%len(v)], true)
 	}
 }
+
+func TestJointGoesOnAfterItWasRestored(t *testing.T) {
+	for _, cut := range []int{0, 1, 30, 333} {
+		rng := rand.New(rand.NewPCG(5, 5))
+		whole, _ := detect.NewJoint(4)
+		first, _ := detect.NewJoint(4)
+		vectors := service(rng, 600)
+		for _, v := range vectors[:cut] {
+			whole.Observe(v, true)
+			first.Observe(v, true)
+		}
+		second, err := detect.RestoreJoint(first.Append(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range vectors[cut:] {
+			if got, want := second.Observe(v, true), whole.Observe(v, true); got != want {
+				t.Fatalf("cut at %d: vector %d: got %v, want %v", cut, cut+i, got, want)
+			}
+		}
+	}
+}
+
+// FuzzRestoreJoint wants no panic, and of what it accepts, finite scores.
+func FuzzRestoreJoint(f *testing.F) {
+	j, _ := detect.NewJoint(2)
+	f.Add(j.Append(nil))
+	rng := rand.New(rand.NewPCG(5, 5))
+	for _, v := range service(rng, 120) {
+		j.Observe(v[:2], true)
+	}
+	f.Add(j.Append(nil))
+	f.Fuzz(func(t *testing.T, state []byte) {
+		j, err := detect.RestoreJoint(state)
+		if err != nil {
+			return
+		}
+		for _, v := range [][]float64{{1, 2}, {-1e300, math.NaN()}, {math.Inf(1), 1e308}, nil} {
+			if got := j.Observe(v, true); !(got >= 0) || math.IsInf(got, 0) {
+				t.Errorf("got %v of %v, want a finite score", got, v)
+			}
+		}
+		j.Shares(3)
+		if _, err := detect.RestoreJoint(j.Append(nil)); err != nil {
+			t.Errorf("got %v of a state of our own, want none", err)
+		}
+	})
+}
+
+func TestJointDoesNotAllocate(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	j, _ := detect.NewJoint(4)
+	for _, v := range service(rng, 100) {
+		j.Observe(v, true)
+	}
+	v := service(rng, 1)[0]
+	if got := testing.AllocsPerRun(1000, func() { j.Observe(v, true) }); got != 0 {
+		t.Errorf("got %v allocations a vector, want none", got)
+	}
+}
