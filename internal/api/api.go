@@ -102,6 +102,7 @@ type Options struct {
 	Playbooks  Playbooks
 	Topology   Topology
 	Knowledge  Knowledge
+	Guard      Guard
 	Traffic    Traffic                         // nil: services are listed without
 	Webhooks   map[string]Webhook              // by the name in the path
 	Scope      heal.Scope                      // of alerts and webhooks that name none; default heal.DefaultScope
@@ -132,6 +133,7 @@ func (o *Options) defaults() error {
 		{"Playbooks", o.Playbooks == nil},
 		{"Topology", o.Topology == nil},
 		{"Knowledge", o.Knowledge == nil},
+		{"Guard", o.Guard == nil},
 	}
 	for _, n := range needed {
 		if n.missing {
@@ -176,7 +178,7 @@ func New(o Options) (http.Handler, error) {
 	inner := http.NewServeMux()
 	s.api = humago.New(inner, s.description())
 	for _, register := range []func(){
-		s.incidents, s.watch, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.audit, s.principals, s.system,
+		s.incidents, s.watch, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.system,
 	} {
 		register()
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 )
@@ -15,7 +16,7 @@ type GuardConfig struct {
 	Attempts        int        `yaml:"attempts" doc:"Per case, all tiers together." min:"1"`
 	Spacing         []Duration `yaml:"spacing" doc:"Least wait before the second attempt, the third, and so on."`
 	Cooldown        Duration   `yaml:"cooldown" doc:"Rest of a target after a case on it ended." min:"0s"`
-	SmallScope      int        `yaml:"small_scope" doc:"A scope with fewer instances is small: shares say nothing there, and automation does one thing at a time. One nobody can size is taken as small." min:"1"`
+	SmallScope      int        `yaml:"small_scope" doc:"A scope with fewer instances is small: shares say nothing there, and automation does one thing at a time. One nobody can size is taken as small. 0: no scope is." min:"0"`
 	SmallActions    int        `yaml:"small_actions" doc:"Runs of automation in a small scope within small_window." min:"1"`
 	SmallWindow     Duration   `yaml:"small_window" doc:"See small_actions." min:"1s"`
 	BlastShare      float64    `yaml:"blast_share" doc:"Share of a scope that is acted on within blast_window, one instance at least." min:"0"`
@@ -150,6 +151,31 @@ func (c *GuardScopeConfig) override() (guard.Override, error) {
 		Breaker: guard.Breaker{Share: c.BreakerShare, Actions: c.BreakerActions, Window: c.BreakerWindow.Std()},
 		Proven:  c.Proven,
 	}, err
+}
+
+// explainer answers people who ask what the guards would allow.
+func (s *Server) explainer() *guard.Explainer {
+	specs := s.drivers.set.Specs()
+	return &guard.Explainer{
+		Store: s.store, Limits: s.limits, Clock: time.Now,
+		Impact: func(name string) (action.Impact, bool) {
+			spec, ok := specs[name]
+			if ok && !spec.Touches() {
+				return action.Harmless, true
+			}
+			return spec.Impact, ok
+		},
+		Scope: func(id heal.EntityID) heal.Scope {
+			home := s.cfg.HomeScope()
+			if id.Kind() == heal.KindService {
+				return home.WithService(id.Name())
+			}
+			if e, ok := s.topology.Snapshot().Entity(id); ok && e.Scope.Service != "" {
+				return home.WithService(e.Scope.Service)
+			}
+			return home
+		},
+	}
 }
 
 // depth is how many parts of a scope are named.

@@ -66,8 +66,8 @@ func (b Breaker) due(vain []Act, f *ScopeFacts, smallest int) (why string, due b
 	for _, a := range vain {
 		runs[a.Run], targets[a.Target] = true, true
 	}
-	small := !f.Known || f.Instances < smallest
-	if len(runs) < b.Actions || small && f.Scope.Service == "" {
+	shared := f.Known && f.Instances >= smallest
+	if len(runs) < b.Actions || !shared && f.Scope.Service == "" {
 		return "", false
 	}
 	if f.Known && float64(len(targets)) < b.Share*float64(f.Instances)-1e-9 {

@@ -119,6 +119,9 @@ var guards = []struct {
 	{RuleFreeze, freeze, freezeClear},
 	{RuleAttempts, attempts, attemptsClear},
 	{RuleSpacing, spacing, func(q *question) string {
+		if q.Attempt < 2 {
+			return "it would be the first attempt of its case"
+		}
 		return fmt.Sprintf("attempt %d waits %s after the one before, which is over", q.Attempt, q.own.Wait(q.Attempt))
 	}},
 	{RuleCooldown, cooldown, func(q *question) string {

@@ -30,7 +30,7 @@ type Limits struct {
 // Small is how scopes are treated that are too small for shares: one run at a
 // time, and few in a while. A scope nobody can size is taken as small.
 type Small struct {
-	Instances int           // a scope with fewer is small; default 10
+	Instances int           // a scope with fewer is small; default 10; 0: none is, whatever is known of it
 	Actions   int           // runs that may touch it within Window; default 3
 	Window    time.Duration // default 10 min
 }

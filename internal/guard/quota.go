@@ -93,7 +93,7 @@ func quotaClear(q *question) string {
 		parts = append(parts, fmt.Sprintf("it may take %d places of %s", m.Limit, m.Name))
 	}
 	if len(parts) == 1 {
-		parts = append(parts, "and no quota")
+		return parts[0] + " and no quota"
 	}
 	return strings.Join(parts, "; ")
 }

@@ -60,7 +60,12 @@ func levels(s heal.Scope) []heal.Scope {
 }
 
 // small reports whether shares say nothing about the scope.
-func (f *ScopeFacts) small(l *Limits) bool { return !f.Known || f.Instances < l.Small.Instances }
+func (f *ScopeFacts) small(l *Limits) bool {
+	return l.Small.Instances > 0 && (!f.Known || f.Instances < l.Small.Instances)
+}
+
+// shared reports whether shares are asked of the scope.
+func (f *ScopeFacts) shared(l *Limits) bool { return f.Known && !f.small(l) }
 
 // mostTargets bounds the share of very large scopes, as that is what one look
 // at the history can see.
@@ -74,7 +79,7 @@ func (b Blast) room(instances int) int {
 // size says in words how big a scope is.
 func (f *ScopeFacts) size() string {
 	if !f.Known {
-		return "nobody knows how many instances " + where(f.Scope) + " has, so it is taken as small"
+		return "nobody knows how many instances " + where(f.Scope) + " has"
 	}
 	return fmt.Sprintf("%s has %s", where(f.Scope), count(f.Instances, "instance"))
 }
@@ -92,7 +97,7 @@ func storm(q *question) Verdict {
 	for i := range q.Scopes {
 		f := &q.Scopes[i]
 		l := q.base.For(f.Scope)
-		if f.small(&l) {
+		if !f.shared(&l) {
 			continue
 		}
 		data := map[string]any{"scope": f.Scope.String(), "instances": f.Instances, "bad": f.Bad, "worst": f.Worst, "share": l.Storm.Share}
@@ -117,7 +122,7 @@ func storm(q *question) Verdict {
 
 func calm(q *question) string {
 	return overScopes(q, func(f *ScopeFacts, l *Limits) string {
-		if f.small(l) {
+		if !f.shared(l) {
 			return f.size() + ", too few for shares"
 		}
 		return fmt.Sprintf("%d of %d instances of %s are bad, the limit is %s", f.Bad, f.Instances, where(f.Scope), percent(l.Storm.Share))
@@ -167,7 +172,7 @@ func blast(q *question) Verdict {
 	for i := range q.Scopes {
 		f := &q.Scopes[i]
 		l := q.base.For(f.Scope)
-		if f.small(&l) || l.Blast.Share <= 0 {
+		if !f.shared(&l) || l.Blast.Share <= 0 {
 			continue
 		}
 		room := l.Blast.room(f.Instances)
@@ -190,7 +195,7 @@ func blast(q *question) Verdict {
 
 func blastClear(q *question) string {
 	return overScopes(q, func(f *ScopeFacts, l *Limits) string {
-		if f.small(l) {
+		if !f.shared(l) {
 			return f.size() + ", too few for shares"
 		}
 		targets := map[heal.EntityID]bool{}

@@ -79,6 +79,7 @@ func TestScopeRules(t *testing.T) {
 		{"three of 9", nil, in(sized(9), acts(3, time.Minute)...), guard.RuleSmall, 10*time.Minute - 62*time.Second},
 		{"three of 9, the oldest a window ago", nil, in(sized(9), acts(3, 10*time.Minute-2*time.Second)...), "", 0},
 		{"three where nobody knows", nil, in(guard.Standing{}, acts(3, time.Minute)...), guard.RuleSmall, 10*time.Minute - 62*time.Second},
+		{"three where nobody knows, and nothing is small", nil, in(guard.Standing{Bad: 5}, acts(30, time.Minute)...), "", 0},
 		{"its own run among three", nil, in(sized(9), append([]guard.Act{{Run: "r2", Target: "service/x", At: ago(time.Second)}}, acts(2, time.Minute)...)...), "", 0},
 		{"a person beyond three", person, in(sized(9), acts(3, time.Minute)...), "", 0},
 
@@ -92,7 +93,11 @@ func TestScopeRules(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&req)
 			}
-			got := guard.Judge(req, tt.h, guard.DefaultLimits(), now)
+			l := guard.DefaultLimits()
+			if strings.HasSuffix(tt.name, "nothing is small") {
+				l.Small.Instances = 0
+			}
+			got := guard.Judge(req, tt.h, l, now)
 			want := time.Time{}
 			if tt.retry > 0 {
 				want = now.Add(tt.retry)

@@ -67,7 +67,7 @@ func New(t testing.TB, s store.Store, change func(*api.Options)) *House {
 	o := api.Options{
 		Store: s, Audit: recorder, Accounts: auth.New(s, auth.Options{}), Principals: auth.New(s, auth.Options{}), Engine: h.Engine, Cases: l, Alerts: l, Intake: l,
 		Playbooks: newShelf(t, drivers.Specs(), &engine.DryRunner{Store: s, Previews: previews, Library: library, Specs: drivers.Specs(), Options: options}),
-		Topology:  h.Topology, Knowledge: known{}, Traffic: traffic{},
+		Topology:  h.Topology, Knowledge: known{}, Traffic: traffic{}, Guard: explainer(s, drivers.Specs(), options.Limits),
 		Webhooks: map[string]api.Webhook{
 			"alertmanager": {Adapter: alert.NewAlertmanager(alert.Options{}), Verify: api.Secret(WebhookSecret), Busy: http.StatusServiceUnavailable},
 			"open":         {Adapter: alert.NewAlertmanager(alert.Options{Source: "open"})},
@@ -88,6 +88,14 @@ func New(t testing.TB, s store.Store, change func(*api.Options)) *House {
 	})
 	t.Cleanup(func() { stop(); running.Wait() })
 	return h
+}
+
+func explainer(s store.Store, specs map[string]action.Spec, l guard.Limits) *guard.Explainer {
+	return &guard.Explainer{
+		Store: s, Limits: l, Clock: time.Now,
+		Impact: func(name string) (action.Impact, bool) { spec, ok := specs[name]; return spec.Impact, ok },
+		Scope:  func(id heal.EntityID) heal.Scope { return heal.DefaultScope.WithService(id.Name()) },
+	}
 }
 
 func (h *House) accounts(t testing.TB) {
