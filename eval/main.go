@@ -37,6 +37,7 @@ var sets = []set{
 	{"nab", runNAB},
 	{"nab-more", runNABMore},
 	{"smd8", runSMD8},
+	{"smd8-more", runSMD8More},
 	{"petshop", runPetShop},
 	{"nezha-trainticket", runNezha},
 }

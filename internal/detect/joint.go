@@ -29,6 +29,7 @@ type Joint struct {
 	dim    int
 	past   [views]*relation
 	seen   [views][]float64 // the last vector, without holes, in each view
+	parts  [views]float64   // how far the last vector is in each view
 	ring   []float64        // the last recentWindow vectors
 	at, n  int              // next place in ring; how many are in it
 	score  [scoreWindow]float64
@@ -62,7 +63,8 @@ func (j *Joint) Observe(vector []float64, learn bool) float64 {
 	j.take(vector)
 	raw := 0.0
 	for v, past := range j.past {
-		raw += past.distance(j.seen[v]) / float64(views)
+		j.parts[v] = past.distance(j.seen[v])
+		raw += j.parts[v] / float64(views)
 	}
 	j.score[j.scores%scoreWindow] = raw
 	j.scores++
@@ -80,6 +82,12 @@ func (j *Joint) Observe(vector []float64, learn bool) float64 {
 		sum += s
 	}
 	return sum / float64(k)
+}
+
+// Parts are how far the last vector is by itself, in the mean of the last ones
+// and in the step to it. Observe gives the mean of the three over some vectors.
+func (j *Joint) Parts() (now, recent, step float64) {
+	return j.parts[viewNow], j.parts[viewRecent], j.parts[viewStep]
 }
 
 // farMetric bounds the value of a metric, so that sums over it are finite.

@@ -39,6 +39,7 @@ func (c *codec) joint(j *Joint) {
 		c.relation(j.past[v])
 		c.bounded(j.seen[v], 2*farMetric)
 	}
+	c.bounded(j.parts[:], maxUnits)
 	c.bounded(j.ring, farMetric)
 	at, n, scores := uint8(j.at), uint8(j.n), uint8(j.scores)
 	c.u8(&at, recentWindow)
