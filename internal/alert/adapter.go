@@ -38,6 +38,7 @@ type Options struct {
 	Entity              []EntityRule // default DefaultEntityRules
 	SeverityLabel       string       // label or annotation with the severity; default "severity"
 	ConditionAnnotation string       // label or annotation with a PromQL expression; default "homeostat_condition"
+	RuleExpression      bool         // the expression in an alert's generatorURL is its condition if it has no other: its source can be asked
 	Limits              Limits
 }
 

@@ -3,6 +3,7 @@ package alert
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
@@ -188,6 +189,10 @@ func (am *Alertmanager) normal(in amAlert, raw json.RawMessage, at time.Time) (h
 		Fingerprint: in.Fingerprint,
 		Raw:         raw,
 	}
+	said := in.Labels[am.opts.ConditionAnnotation] + in.Annotations[am.opts.ConditionAnnotation]
+	if expr := ruleExpression(in.GeneratorURL); am.opts.RuleExpression && said == "" && expr != "" {
+		o.Condition = heal.Condition{Kind: heal.ConditionPromQL, Expr: expr}
+	}
 	return am.opts.normalise(o)
 }
 
@@ -220,4 +225,15 @@ func amStatus(text string, ends, at time.Time) (heal.AlertStatus, error) {
 		return heal.Firing, nil
 	}
 	return "", fmt.Errorf("status is %.60q, expected firing or resolved", text)
+}
+
+// ruleExpression is the PromQL in a link to Prometheus' graph, where it has
+// one: https://prometheus.io/docs/alerting/latest/clients/ calls the link that
+// of the source of the alert.
+func ruleExpression(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return ""
+	}
+	return u.Query().Get("g0.expr")
 }

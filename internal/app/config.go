@@ -78,6 +78,15 @@ type MetricsConfig struct {
 	Retention     Duration `yaml:"retention" doc:"Samples older than this are deleted." min:"1h"`
 	FlushInterval Duration `yaml:"flush_interval" doc:"How often metrics derived from spans are written." min:"100ms"`
 	MaxOperations int      `yaml:"max_operations" doc:"Operations kept apart per service; the rest count as _other." min:"1"`
+
+	Remotes []RemoteConfig `yaml:"remotes" doc:"Other stores with the query API of Prometheus, asked besides the embedded one: what their alerts are about is verified there."`
+}
+
+// RemoteConfig is one other store of metrics.
+type RemoteConfig struct {
+	URL       string   `yaml:"url" required:"true" doc:"As in http://127.0.0.1:9090: the API is below it, at /api/v1."`
+	TokenFile string   `yaml:"token_file" doc:"File with a bearer token; empty: none is sent."`
+	Timeout   Duration `yaml:"timeout" doc:"Of one question; 0 stands for 5s."`
 }
 
 // TelemetryConfig configures the embedded log and span store.
@@ -196,7 +205,7 @@ func Default() Config {
 		Log:       LogConfig{Level: "info", Format: "text"},
 		Server:    ServerConfig{Listen: "127.0.0.1:8080"},
 		OTLP:      OTLPConfig{GRPCListen: "127.0.0.1:4317", HTTPListen: "127.0.0.1:4318", MaxRequestBytes: 16 << 20},
-		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: Duration(5 * time.Second), MaxOperations: 2000},
+		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: Duration(5 * time.Second), MaxOperations: 2000, Remotes: []RemoteConfig{}},
 		Telemetry: TelemetryConfig{RetentionDays: 7, MaxBytes: 50 << 30, RecordsPerSecond: 10_000},
 		Rules:     RulesConfig{Shipped: true, Interval: Duration(15 * time.Second), Resend: Duration(time.Minute)},
 		Intake:    IntakeConfig{MaxBodyBytes: 5 << 20, MaxBacklog: 10_000},

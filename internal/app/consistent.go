@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -27,6 +28,7 @@ func (d *decoder) consistent(c *Config) {
 		d.at("loop.min_confidence", "between 0 and 1", "is %g", c.Loop.MinConfidence)
 	}
 	d.guard(&c.Guard)
+	d.remotes(c.Metrics.Remotes)
 	d.monitors(c.Monitors)
 	d.processes(c.Drivers.Processes)
 	for i, allow := range c.Drivers.Exec.Allow {
@@ -80,6 +82,15 @@ func (d *decoder) addresses(c *Config) {
 func (d *decoder) tls(key string, t TLSConfig) {
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		d.at(key, "both cert_file and key_file, or neither", "has only one of them")
+	}
+}
+
+func (d *decoder) remotes(list []RemoteConfig) {
+	for i, r := range list {
+		u, err := url.Parse(r.URL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			d.at(fmt.Sprintf("metrics.remotes[%d].url", i), "an http or https URL", "is %q", r.URL)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ func (s *Server) apiHandler() (http.Handler, error) {
 // webhooks are the doors of other tools: Alertmanager's, and one for each
 // mapping.
 func (s *Server) webhooks() (map[string]api.Webhook, error) {
-	opts := alert.Options{Scope: s.cfg.HomeScope(), Limits: alert.Limits{Body: s.cfg.Intake.MaxBodyBytes}}
+	opts := alert.Options{Scope: s.cfg.HomeScope(), RuleExpression: len(s.cfg.Metrics.Remotes) > 0, Limits: alert.Limits{Body: s.cfg.Intake.MaxBodyBytes}}
 	verify, err := secret("intake.secret_file", s.cfg.Intake.SecretFile)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -178,7 +179,13 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 }
 
 func (s *Server) openTelemetry(context.Context) (err error) {
-	s.series, err = series.Open(series.Options{Dir: filepath.Join(s.cfg.DataDir, "metrics"), Retention: s.cfg.Metrics.Retention.Std(), Logger: slog.New(quiet{s.log.Handler()})})
+	remotes, err := s.remotes()
+	if err != nil {
+		return err
+	}
+	s.series, err = series.Open(series.Options{
+		Dir: filepath.Join(s.cfg.DataDir, "metrics"), Retention: s.cfg.Metrics.Retention.Std(), Remotes: remotes, Logger: slog.New(quiet{s.log.Handler()}),
+	})
 	if err != nil {
 		return err
 	}
@@ -202,6 +209,23 @@ func (s *Server) openTelemetry(context.Context) (err error) {
 	}}
 	s.add("span metrics", f.run)
 	return nil
+}
+
+// remotes are the other stores of metrics.
+func (s *Server) remotes() ([]series.Remote, error) {
+	var list []series.Remote
+	for i, r := range s.cfg.Metrics.Remotes {
+		one := series.Remote{URL: r.URL, Timeout: r.Timeout.Std()}
+		if r.TokenFile != "" {
+			token, err := readSecret(r.TokenFile)
+			if err != nil {
+				return nil, heal.Wrap(fmt.Sprintf("metrics.remotes[%d].token_file", i), err)
+			}
+			one.Token = token
+		}
+		list = append(list, one)
+	}
+	return list, nil
 }
 
 // openNotify makes the webhook: messages of cases go through an outbox, those

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/util/compression"
 
@@ -28,6 +29,7 @@ type Options struct {
 	MaxSamples   int           // 20,000,000 a query may hold in memory
 	MaxQueries   int           // 16 at a time; further ones wait within their timeout
 	Lookback     time.Duration // 5 min: how long a sample stands for the value of its series
+	Remotes      []Remote      // asked besides this store
 	Logger       *slog.Logger  // nil: silent
 }
 
@@ -48,6 +50,7 @@ func (o Options) withDefaults() Options {
 type DB struct {
 	opts    Options
 	tsdb    *tsdb.DB
+	asked   storage.Queryable // what questions read: tsdb, and the remotes if there are any
 	engine  *promql.Engine
 	parser  parser.Parser
 	queries chan struct{} // a place per running query
@@ -58,7 +61,7 @@ type DB struct {
 	opened  time.Time // zero of the tracker's clock
 	tracker *tracker
 
-	appended, rejected, ended atomic.Uint64
+	appended, rejected, ended, silent atomic.Uint64
 }
 
 // Stats counts samples since the DB was opened.
@@ -66,6 +69,7 @@ type Stats struct {
 	Appended uint64 // samples written
 	Rejected uint64 // samples refused: too old, too far ahead, malformed, over the series limit
 	Series   uint64 // in memory now
+	Silent   uint64 // answers that remotes did not give
 
 	Sources   int    // that pushed within Options.Lookback and name themselves
 	Ended     uint64 // pushed series marked as ended
@@ -79,6 +83,14 @@ func Open(opts Options) (*DB, error) {
 	if opts.Dir == "" {
 		return nil, heal.Errorf(heal.Invalid, op, "no directory is named")
 	}
+	var remotes []*remote
+	for _, r := range opts.Remotes {
+		made, err := newRemote(r)
+		if err != nil {
+			return nil, err
+		}
+		remotes = append(remotes, made)
+	}
 	settings := tsdb.DefaultOptions()
 	settings.RetentionDuration = opts.Retention.Milliseconds()
 	settings.OutOfOrderTimeWindow = opts.OutOfOrder.Milliseconds()
@@ -91,10 +103,15 @@ func Open(opts Options) (*DB, error) {
 	case err != nil:
 		return nil, heal.Errorf(heal.Internal, op, "%s: %w", opts.Dir, err)
 	}
+	var asked storage.Queryable = db
+	if len(remotes) > 0 {
+		asked = &everywhere{local: db, remotes: remotes}
+	}
 	p := parser.NewParser(parser.Options{})
 	return &DB{
 		opts:   opts,
 		tsdb:   db,
+		asked:  asked,
 		parser: p,
 		engine: promql.NewEngine(promql.EngineOpts{
 			Logger:               opts.Logger,
@@ -124,7 +141,7 @@ func (db *DB) Close() error {
 func (db *DB) Stats() Stats {
 	_, sources, untracked := db.tracker.size()
 	return Stats{
-		Appended: db.appended.Load(), Rejected: db.rejected.Load(), Series: db.tsdb.Head().NumSeries(),
+		Appended: db.appended.Load(), Rejected: db.rejected.Load(), Silent: db.silent.Load(), Series: db.tsdb.Head().NumSeries(),
 		Sources: sources, Ended: db.ended.Load(), Untracked: untracked,
 	}
 }

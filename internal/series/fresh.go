@@ -88,14 +88,8 @@ func (db *DB) newest(ctx context.Context, s selector, match map[string]string, f
 	if from.UnixMilli() < 0 || low > high {
 		return Freshness{}, heal.Errorf(heal.Invalid, "find samples", "the time from %s to %s is empty", from, to)
 	}
-	q, err := db.tsdb.Querier(low, high)
-	if err != nil {
-		return Freshness{}, err
-	}
-	defer func() { _ = q.Close() }() // of a read: nothing is lost
-
 	hints := &storage.SelectHints{Start: low, End: high}
-	matchers, err := narrow(ctx, q, hints, s.vector.LabelMatchers, match)
+	matchers, err := db.narrow(ctx, hints, s.vector.LabelMatchers, match)
 	if err != nil {
 		return Freshness{}, err
 	}
@@ -103,7 +97,11 @@ func (db *DB) newest(ctx context.Context, s selector, match map[string]string, f
 	narrowed.LabelMatchers = matchers
 	fresh := Freshness{Selector: narrowed.String()}
 
-	set := q.Select(ctx, false, hints, matchers...)
+	set, done, err := db.find(ctx, hints, matchers)
+	if err != nil {
+		return Freshness{}, err
+	}
+	defer done()
 	newest := int64(-1)
 	for set.Next() {
 		at := lastSample(set.At().Iterator(nil), low, high)
@@ -115,13 +113,30 @@ func (db *DB) newest(ctx context.Context, s selector, match map[string]string, f
 	if newest >= 0 {
 		fresh.Newest = time.UnixMilli(newest).Add(s.offset).UTC()
 	}
+	db.missed(fresh.Selector, set.Warnings())
 	return fresh, set.Err()
 }
 
+// find gives the series that match; done must be called.
+func (db *DB) find(ctx context.Context, hints *storage.SelectHints, matchers []*labels.Matcher) (_ storage.SeriesSet, done func(), err error) {
+	q, err := db.asked.Querier(hints.Start, hints.End)
+	if err != nil {
+		return nil, nil, err
+	}
+	return q.Select(ctx, false, hints, matchers...), func() { _ = q.Close() }, nil // of a read: nothing is lost
+}
+
 // narrow adds to a selector's matchers those of match that apply to its series.
-func narrow(ctx context.Context, q storage.Querier, hints *storage.SelectHints, matchers []*labels.Matcher, match map[string]string) ([]*labels.Matcher, error) {
+func (db *DB) narrow(ctx context.Context, hints *storage.SelectHints, matchers []*labels.Matcher, match map[string]string) ([]*labels.Matcher, error) {
+	if len(match) == 0 {
+		return matchers, nil
+	}
+	set, done, err := db.find(ctx, hints, matchers)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	names := map[string]bool{}
-	set := q.Select(ctx, false, hints, matchers...)
 	for set.Next() {
 		for name := range match {
 			if set.At().Labels().Has(name) {

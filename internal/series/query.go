@@ -53,7 +53,7 @@ func (db *DB) Instant(ctx context.Context, expr string, at time.Time) ([]Series,
 	if err := db.Check(expr); err != nil {
 		return nil, err
 	}
-	query, err := db.engine.NewInstantQuery(ctx, db.tsdb, nil, expr, at)
+	query, err := db.engine.NewInstantQuery(ctx, db.asked, nil, expr, at)
 	if err != nil {
 		return nil, queryError(expr, err)
 	}
@@ -73,7 +73,7 @@ func (db *DB) Range(ctx context.Context, expr string, from, to time.Time, step t
 	case to.Sub(from)/step >= maxPoints:
 		return nil, heal.Errorf(heal.Invalid, "query range", "a step of %s makes more than %d points; take a longer one", step, maxPoints)
 	}
-	query, err := db.engine.NewRangeQuery(ctx, db.tsdb, nil, expr, from, to, step)
+	query, err := db.engine.NewRangeQuery(ctx, db.asked, nil, expr, from, to, step)
 	if err != nil {
 		return nil, queryError(expr, err)
 	}
@@ -129,6 +129,7 @@ func (db *DB) run(ctx context.Context, expr string, query promql.Query) ([]Serie
 	if result.Err != nil {
 		return nil, queryError(expr, result.Err)
 	}
+	db.missed(expr, result.Warnings)
 	return toSeries(expr, result.Value)
 }
 
