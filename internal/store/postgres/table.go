@@ -75,7 +75,11 @@ func (t *table) addIndex(q string, i store.Index) {
 	in := index{unique: i.Unique}
 	var same []string
 	for n, name := range i.Columns {
-		in.columns = append(in.columns, slices.IndexFunc(t.Columns, func(c store.Column) bool { return c.Name == name }))
+		at := slices.IndexFunc(t.Columns, func(c store.Column) bool { return c.Name == name })
+		if at < 0 {
+			continue // the key or the revision, which take no text of their own
+		}
+		in.columns = append(in.columns, at)
 		same = append(same, fmt.Sprintf("%s = $%d", quote(name), n+2))
 	}
 	if i.Unique {
@@ -105,10 +109,18 @@ func (t *table) checkIndexed(op string, r store.Record) error {
 			}
 		}
 		if size > maxIndexed {
-			return heal.Errorf(heal.Invalid, op, "the text of column %s and what is indexed with it is %d bytes long, at most %d are taken", t.Columns[i.columns[0]].Name, size, maxIndexed)
+			return heal.Errorf(heal.Invalid, op, "the text of %s and the key that are indexed together is %d bytes long, at most %d are taken", t.names(i.columns), size, maxIndexed)
 		}
 	}
 	return nil
+}
+
+func (t *table) names(columns []int) string {
+	var out []string
+	for _, at := range columns {
+		out = append(out, t.Columns[at].Name)
+	}
+	return strings.Join(out, ", ")
 }
 
 // values gives the record's values for the index; false if one is null, which

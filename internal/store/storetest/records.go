@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -56,6 +57,36 @@ func testRecords(_ *testing.T, s *suite) {
 	s.kind(err, heal.NotFound, "get what was deleted")
 	err = s.s.Update(s.Context(), func(tx store.Tx) error { return tx.Delete(store.Incidents, "a") })
 	s.kind(err, heal.NotFound, "delete what was deleted")
+}
+
+// testEveryTable: each table of the schema takes records with all columns and
+// with none, and is listed by each column.
+func testEveryTable(_ *testing.T, s *suite) {
+	for name, schema := range store.Schema {
+		full := map[string]any{}
+		for i, c := range schema.Columns {
+			full[c.Name] = fmt.Sprintf("text %d", i)
+			if c.Int {
+				full[c.Name] = int64(i)
+			}
+		}
+		want := []store.Record{row(name, "a", nil), row(name, "b", full)}
+		last := s.put(name, want...)
+		want[0].Revision, want[1].Revision = last-1, last
+		for _, order := range append([]store.Column{{Name: "key"}, {Name: "revision"}}, schema.Columns...) {
+			s.view(func(v store.Reader) error {
+				page, err := v.List(store.Query{Table: name, Order: order.Name})
+				if diff := cmp.Diff(want, page.Records); diff != "" {
+					s.Errorf("%s by %s (-want +got):\n%s", name, order.Name, diff)
+				}
+				return err
+			})
+		}
+		s.delete(name, "a")
+		if got := s.keys(store.Query{Table: name}); !cmp.Equal(got, [][]string{{"b"}}) {
+			s.Errorf("%s after a deletion: got %v, want b", name, got)
+		}
+	}
 }
 
 func testPreconditions(_ *testing.T, s *suite) {

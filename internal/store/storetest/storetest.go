@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) (s store.Store, reopen func() sto
 		run  func(*testing.T, *suite)
 	}{
 		{"put get delete", testRecords},
+		{"every table", testEveryTable},
 		{"preconditions", testPreconditions},
 		{"unique index", testUnique},
 		{"refused records", testRefusedRecords},
