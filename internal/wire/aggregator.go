@@ -72,8 +72,18 @@ type Aggregator struct {
 type service struct {
 	name       string
 	operations map[operationKey]*operation
-	seen       time.Time // the last flush that found a span of it
-	active     bool      // saw a span since
+	recent     [64]*operation // by recentSlot, so that few spans need a look into the map
+	seen       time.Time      // the last flush that found a span of it
+	active     bool           // saw a span since
+}
+
+// recentSlot spreads operations of a service; it need not be good.
+func recentSlot(name []byte, kind Kind) int {
+	n := len(name)
+	if n == 0 {
+		return int(kind)
+	}
+	return (n + 7*int(name[n-1]) + 13*int(name[n/2]) + 31*int(kind)) & 63
 }
 
 type operationKey struct {
@@ -144,9 +154,14 @@ func (a *Aggregator) takeGroup(b *batch, service []byte, spans []seen) {
 			known = svc.name != Other
 		}
 		name := b.name(span)
-		op, ok := svc.operations[operationKey{string(name), span.kind}]
-		if !ok {
-			op = a.operation(svc, string(name), span.kind)
+		slot := recentSlot(name, span.kind)
+		op := svc.recent[slot]
+		if op == nil || op.kind != span.kind || op.name != string(name) {
+			var ok bool
+			if op, ok = svc.operations[operationKey{string(name), span.kind}]; !ok {
+				op = a.operation(svc, string(name), span.kind)
+			}
+			svc.recent[slot] = op
 		}
 		a.count(svc, op, span.status, span.duration)
 		if span.kind > KindInternal {
@@ -257,6 +272,7 @@ func (a *Aggregator) sweep(now time.Time) {
 		for key, op := range svc.operations {
 			if op.seen.Before(before) {
 				delete(svc.operations, key)
+				svc.recent = [64]*operation{}
 			}
 		}
 		if svc.seen.Before(before) {

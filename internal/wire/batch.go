@@ -46,14 +46,21 @@ func (b *batch) name(s *seen) []byte { return b.request[s.nameAt:][:s.nameLen] }
 
 // add remembers a span.
 func (b *batch) add(span []byte, f *spanFields) error {
-	b.spans = append(b.spans, seen{duration: f.duration, kind: f.kind, status: f.status, peer: -1})
-	s := &b.spans[len(b.spans)-1]
+	n := len(b.spans)
+	if n == cap(b.spans) {
+		b.spans = append(b.spans, seen{})
+	}
+	b.spans = b.spans[:n+1]
+	s := &b.spans[n] // it holds another span still: every field is set, the ids of calls only
+	s.duration, s.kind, s.status, s.peer = f.duration, f.kind, f.status, -1
+	s.nameAt, s.nameLen = 0, 0
 	if len(f.name) > 0 { // its capacity tells where it lies: both end with the request
 		s.nameAt, s.nameLen = uint32(cap(b.request)-cap(f.name)), uint32(min(len(f.name), maxName))
 	}
 	if f.kind <= KindInternal {
 		return nil // no call, so nobody asks for its ids
 	}
+	s.trace, s.call = [16]byte{}, [8]byte{}
 	copy(s.trace[:], f.traceID)
 	if f.kind == KindServer {
 		copy(s.call[:], f.parentID)

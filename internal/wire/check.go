@@ -32,9 +32,10 @@ func check(b []byte, m message, depth int) error {
 	if depth > maxNesting {
 		return errDeep
 	}
+	attribute := attributeTags[m]
 	for at := 0; at < len(b); {
-		if m == msgSpan {
-			if pair, end := short(b, at, tagAttribute); pair != nil && plainPair(pair) {
+		if attribute != 0 {
+			if pair, end := short(b, at, attribute); pair != nil && plainPair(pair) {
 				at = end
 				continue
 			}
@@ -154,6 +155,13 @@ const (
 	msgSummary
 	msgQuantile
 )
+
+// attributeTags are the tags of attributes, by the message they are in, 0 where
+// there are none.
+var attributeTags = [msgQuantile + 1]byte{
+	msgSpan: tagAttribute, msgResource: 1<<3 | typeLen, msgScope: 3<<3 | typeLen, msgEvent: 3<<3 | typeLen, msgLink: 4<<3 | typeLen,
+	msgRecord: 6<<3 | typeLen, msgNumber: 7<<3 | typeLen, msgHistogram: 9<<3 | typeLen,
+}
 
 var schemas = [...][]slot{
 	msgValue:    {{1, holdsText, msgNone}, {5, holdsMessage, msgValues}, {6, holdsMessage, msgPairs}},

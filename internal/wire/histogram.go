@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"math"
+	"math/bits"
 	"strconv"
 	"time"
 
@@ -12,6 +14,29 @@ import (
 // calls that hang until a timeout.
 var bounds = [...]float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60}
 
+// limits are the bounds as durations.
+var limits = func() (l [len(bounds)]time.Duration) {
+	for i, seconds := range bounds {
+		l[i] = time.Duration(math.Round(seconds * float64(time.Second)))
+	}
+	return l
+}()
+
+// firstBucket is, for the number of bits of a duration, the first bucket it can
+// be in.
+var firstBucket = func() (first [65]uint8) {
+	for n := range first {
+		least := time.Duration(0)
+		if n > 0 && n < 64 {
+			least = 1 << (n - 1)
+		}
+		for int(first[n]) < len(limits) && least > limits[first[n]] {
+			first[n]++
+		}
+	}
+	return first
+}()
+
 // histogram counts durations; the last bucket is everything above the bounds.
 type histogram struct {
 	counts [len(bounds) + 1]uint64 // not cumulative
@@ -20,14 +45,14 @@ type histogram struct {
 }
 
 func (h *histogram) observe(d time.Duration) {
-	seconds := max(d, 0).Seconds()
-	i := 0
-	for i < len(bounds) && seconds > bounds[i] {
+	d = max(d, 0)
+	i := int(firstBucket[bits.Len64(uint64(d))])
+	for i < len(limits) && d > limits[i] {
 		i++
 	}
 	h.counts[i]++
 	h.count++
-	h.sum += seconds
+	h.sum += d.Seconds()
 }
 
 // family is the names and label sets of one histogram's series, made once.

@@ -60,9 +60,12 @@ func (p *peerAttributes) uninteresting(b []byte) bool {
 }
 
 func (p *peerAttributes) attribute(b []byte) error {
-	read, err := readPair(b)
-	if err != nil {
-		return err
+	read, plain := readPlain(b)
+	if !plain {
+		var err error
+		if read, err = readPair(b); err != nil {
+			return err
+		}
 	}
 	if into := p.slot(read.key); into != nil && (read.kind == valueText || read.kind == valueInt) {
 		*into = read.value

@@ -33,9 +33,11 @@ func serviceName(b []byte) ([]byte, error) {
 			if f.number != 1 || f.wire != typeLen {
 				continue
 			}
-			p, err := readPair(resource[f.begin:f.end])
-			if err != nil {
-				return nil, err
+			p, plain := readPlain(resource[f.begin:f.end])
+			if !plain {
+				if p, err = readPair(resource[f.begin:f.end]); err != nil {
+					return nil, err
+				}
 			}
 			if string(p.key) == "service.name" {
 				found = true
@@ -70,6 +72,27 @@ type pair struct {
 	value
 
 	key []byte
+}
+
+// readPlain reads a KeyValue that is one short key and one short text or number,
+// as nearly all are, and in that order.
+func readPlain(b []byte) (p pair, ok bool) {
+	key, at := short(b, 0, 1<<3|typeLen)
+	content, end := short(b, at, 2<<3|typeLen)
+	if key == nil || len(content) < 2 || end != len(b) {
+		return p, false
+	}
+	p.key = key
+	switch content[0] {
+	case 1<<3 | typeLen:
+		p.kind, p.text = valueText, content[2:]
+		return p, int(content[1]) == len(content)-2
+	case 3<<3 | typeVarint:
+		n, end, err := varint(content, 1)
+		p.kind, p.number = valueInt, int64(n)
+		return p, err == nil && end == len(content)
+	}
+	return p, false
 }
 
 // readPair reads a KeyValue. Values given in parts are merged as protobuf does:

@@ -115,6 +115,31 @@ func TestDurationsFillTheirBuckets(t *testing.T) {
 	}
 }
 
+func TestBucketsAreThoseOfTheBounds(t *testing.T) {
+	check := func(d time.Duration) {
+		t.Helper()
+		var h histogram
+		h.observe(d)
+		want := 0
+		for want < len(bounds) && max(d, 0).Seconds() > bounds[want] {
+			want++
+		}
+		if h.counts[want] != 1 {
+			t.Errorf("%s: got counts %v, want one in bucket %d", d, h.counts, want)
+		}
+	}
+	for shift := range 64 {
+		check(1 << shift)
+		check(1<<shift - 1)
+	}
+	for _, seconds := range bounds {
+		d := time.Duration(seconds * float64(time.Second))
+		check(d)
+		check(d + 1)
+		check(d - 1)
+	}
+}
+
 func TestOperationsBeyondTheLimitAreFoldedAndCounted(t *testing.T) {
 	a := New(Options{MaxOperations: 2, MaxServices: 1}, start)
 	for i := range 5 {
