@@ -26,13 +26,14 @@ type envelope struct {
 // envelopeShape is what tells one envelope from another. It is no state.
 type envelopeShape struct {
 	bins   int     // parts of a day
+	offset int64   // seconds by which the parts begin earlier
 	around int     // neighbours on each side that lend their bounds
 	memory float64 // days after which the bounds have closed in to 1/e
 }
 
 // bin is the part of the day of a time, in UTC.
 func (s envelopeShape) bin(at time.Time) int {
-	seconds := at.Unix() % 86400
+	seconds := (at.Unix() + s.offset) % 86400
 	if seconds < 0 {
 		seconds += 86400
 	}

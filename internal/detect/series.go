@@ -21,11 +21,13 @@ const (
 
 var memberMethods = [members]Method{MethodDay, MethodMonth, MethodLevel, MethodTurn, MethodValue, MethodShort}
 
-// What a series does at a time of day is remembered twice: finely and for long,
-// with what it does a little earlier or later allowed, and coarsely as it has
-// been of late.
+// What a series does at a time of day is remembered finely and for long, with
+// what it does a little earlier or later allowed, and coarsely as it has been of
+// late. The fine memory is kept twice, half a part apart, so that little hangs
+// on where a part begins.
 var (
 	dayShape   = envelopeShape{bins: 24, around: 2, memory: 180}
+	halfShape  = envelopeShape{bins: 24, around: 2, memory: 180, offset: 1800}
 	monthShape = envelopeShape{bins: 12, around: 0, memory: 30}
 )
 
@@ -55,6 +57,7 @@ type Series struct {
 	centre average // in units from the origin, as all below
 	spread average // of how far values are from centre
 	day    envelope
+	half   envelope
 	month  envelope
 	level  level
 	short  short
@@ -94,7 +97,8 @@ func (s *Series) Observe(at time.Time, v float64) Verdict {
 	day := float64(at.Unix()-s.first) / 86400
 	s.bin = uint8(dayShape.bin(at))
 	var raw [members]float64
-	raw[memberDay] = s.matters(s.day.observe(dayShape, int(s.bin), day, x))
+	raw[memberDay] = s.matters(s.day.observe(dayShape, int(s.bin), day, x))/2 +
+		s.matters(s.half.observe(halfShape, halfShape.bin(at), day, x))/2
 	raw[memberMonth] = s.matters(s.month.observe(monthShape, monthShape.bin(at), day, x))
 	raw[memberLevel], raw[memberChange] = s.level.observe(x)
 	raw[memberValue] = max(0, s.values.observe(now, s.spread.mean, x)-deadBand)

@@ -144,6 +144,7 @@ func (c *codec) series(s *Series) {
 	c.average(&s.centre)
 	c.average(&s.spread)
 	c.envelope(&s.day, dayShape)
+	c.envelope(&s.half, halfShape)
 	c.envelope(&s.month, monthShape)
 	c.level(&s.level)
 	for i := range s.short.ring {

@@ -2,9 +2,12 @@ package detect
 
 import "math"
 
-// hold is for how many points an event that was told is not told again, unless
-// it grows.
-const hold = 100
+// For hold points an event that was told is not told again unless it grows, and
+// for as many more unless it is at least echo of what it was.
+const (
+	hold = 100
+	echo = 2.0 / 3
+)
 
 // alarmEvery is once in how many points a point must be to be an alarm.
 const alarmEvery = 1000
@@ -15,8 +18,7 @@ type Verdict struct {
 	// the members as the sides of a right angle are.
 	Surprise float64
 	// Score is Surprise put between 0 and 1, 0.5 at once in 1,000 points; 0 for
-	// a point that says nothing new: the event was told before and is not
-	// greater now.
+	// a point that says nothing new: the event was told before.
 	Score float64
 	// Loudest is the member that was most surprised; empty if none was.
 	Loudest Method
@@ -48,11 +50,23 @@ func (t *Told) Judge(voices []float64) Verdict {
 	if t.points < math.MaxUint32 {
 		t.points++
 	}
-	held := t.at > 0 && t.points-t.at <= hold
-	if out.Surprise == 0 || held && out.Surprise <= t.surprise {
+	if out.Surprise <= t.bar() {
 		return out
 	}
 	t.at, t.surprise = t.points, out.Surprise
 	out.Score = out.Surprise / (out.Surprise + math.Log(alarmEvery))
 	return out
+}
+
+// bar is what the last point must exceed to be news.
+func (t *Told) bar() float64 {
+	switch since := t.points - t.at; {
+	case t.at == 0:
+		return 0
+	case since <= hold:
+		return t.surprise
+	case since <= 2*hold:
+		return echo * t.surprise
+	}
+	return 0
 }
