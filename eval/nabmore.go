@@ -51,7 +51,25 @@ func runNABMore(ctx context.Context, dir string) (result, error) {
 	if err := nabHalves(ctx, files, &r); err != nil {
 		return result{}, err
 	}
-	return r, nil
+	return r, nabQuiet(ctx, files, &r)
+}
+
+// nabQuiet counts the alarms in series that have no window.
+func nabQuiet(ctx context.Context, files []nabFile, r *result) error {
+	all, err := nabDetectAll(ctx, files, nil)
+	if err != nil {
+		return err
+	}
+	var rows, alarms float64
+	for _, s := range all {
+		if len(s.windows) == 0 {
+			c := nabScore(s.scores, nil, nabProfiles[0], nabFixed)
+			alarms += float64(c.fp)
+			rows += float64(c.fp + c.tn)
+		}
+	}
+	r.add("alarms in 1,000 rows where nothing is wrong", 1000*alarms/rows, 0, fmt.Sprintf("%.0f in %.0f rows of series without a window, fixed threshold", alarms, rows))
+	return nil
 }
 
 // nabChanges are changes of the data that ought not to matter, or little.
@@ -81,7 +99,8 @@ func nabMap(files []nabFile, value func(float64) float64, later time.Duration) [
 	return out
 }
 
-// nabDrop leaves out rows. A window that loses all of its rows is left out too.
+// nabDrop leaves out rows. A window of which fewer than two are left is left out
+// too: it has no width.
 func nabDrop(files []nabFile, drop func(i int) bool) []nabFile {
 	out := make([]nabFile, len(files))
 	for k, f := range files {
