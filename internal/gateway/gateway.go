@@ -154,8 +154,10 @@ func (g *Gateway) holdTraces(request []byte) (int, error) {
 	if err != nil || result.Spans == 0 {
 		return 0, err
 	}
+	if !g.tail.Hold(append([]byte(nil), request...), s, result.Spans, time.Now()) {
+		return 0, heal.Errorf(heal.Transient, "hold request", "undecided spans take all the memory they may, and what was decided cannot be sent")
+	}
 	g.red.Take(s)
-	g.tail.Hold(append([]byte(nil), request...), s, result.Spans, time.Now())
 	g.counts.taken[otlp.SignalTraces].Add(uint64(result.Spans))
 	return result.Spans, nil
 }

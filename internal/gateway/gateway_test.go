@@ -247,6 +247,32 @@ func TestWholeTraces(t *testing.T) {
 	stop()
 }
 
+func TestWholeTracesPushBackWhenNothingLeaves(t *testing.T) {
+	s := startSink(t, "")
+	s.setRefuse(heal.Errorf(heal.Unknown, "", "down"))
+	o := options(t, ModeMemory, s)
+	o.Traces.QueueBytes = 2000
+	o.Tail = &wire.TailOptions{Window: time.Millisecond, MaxBytes: 20_000}
+	g, _ := start(t, o)
+	var kept []string
+	for refused := false; !refused; {
+		request, _, failed := spans(t, 10)
+		_, err := g.Take(t.Context(), otlp.SignalTraces, request)
+		refused = heal.Is(err, heal.Transient)
+		if err != nil && !refused {
+			t.Fatal(err)
+		}
+		if !refused {
+			kept = append(kept, failed...)
+		}
+		if held := g.Stats().Tail.Bytes; held > 25_000 {
+			t.Fatalf("got %d bytes held, want 25000 at most", held)
+		}
+	}
+	s.setRefuse(nil)
+	s.has(t, kept)
+}
+
 func TestRateIsSteeredByThroughput(t *testing.T) {
 	o := options(t, ModeMemory, startSink(t, ""))
 	o.Sampler.Rate = 0.05

@@ -159,12 +159,21 @@ func (a *App) Addrs() (grpc, http, metrics string) {
 	return addrs.GRPC, addrs.HTTP, metrics
 }
 
+// wholeTracesGC is how much garbage may pile up while spans are held, in percent
+// of what is in use.
+const wholeTracesGC = 25
+
 // Run serves until ctx ends or a part fails. Then it lets requests in flight
 // finish, empties what is in memory, and closes everything. Each value of
 // reload reads the configuration again.
 func (a *App) Run(ctx context.Context, reload <-chan os.Signal) error {
 	if limit := a.cfg.Limits.MemoryBytes; limit > 0 {
 		debug.SetMemoryLimit(limit / 10 * 9) // the collector works harder before requests are refused
+	}
+	if a.cfg.Sampling.WholeTraces {
+		// What is held has no pointers, so that a collection costs little, and at
+		// the default it could take twice its size.
+		debug.SetGCPercent(wholeTracesGC)
 	}
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()

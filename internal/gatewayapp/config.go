@@ -141,7 +141,7 @@ var Form = config.Form[Config]{Prefix: "HOMEOSTAT_GATEWAY", Default: Default, Ch
 
 // Default is the configuration of an empty homeostat-gateway.yaml.
 func Default() Config {
-	pipeline := PipelineConfig{Acknowledge: "spool", SpoolMaxBytes: 1 << 30, QueueMaxBytes: 64 << 20}
+	pipeline := PipelineConfig{Acknowledge: "spool", SpoolMaxBytes: 4 << 30, QueueMaxBytes: 64 << 20}
 	seconds := func(n float64) config.Duration { return config.Duration(n * float64(time.Second)) }
 	return Config{
 		DataDir: "./homeostat-gateway-data",

@@ -55,13 +55,33 @@ func (z *zstdReader) Close() error {
 // zstdCompressor is zstd for grpc-go.
 type zstdCompressor struct {
 	decoders zstdPool
+	encoders sync.Pool
 }
 
 func (*zstdCompressor) Name() string { return "zstd" }
 
 func (c *zstdCompressor) Decompress(r io.Reader) (io.Reader, error) { return c.decoders.get(r) }
 
-// Compress serves the answers, which are a few bytes.
-func (*zstdCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
-	return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(zstd.MinWindowSize))
+func (c *zstdCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
+	if known, ok := c.encoders.Get().(*zstdWriter); ok {
+		known.Reset(w)
+		return known, nil
+	}
+	e, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		return nil, err
+	}
+	return &zstdWriter{Encoder: e, pool: &c.encoders}, nil
+}
+
+type zstdWriter struct {
+	*zstd.Encoder
+	pool *sync.Pool
+}
+
+// Close ends the message and puts the encoder back into its pool.
+func (z *zstdWriter) Close() error {
+	err := z.Encoder.Close()
+	z.pool.Put(z)
+	return err
 }

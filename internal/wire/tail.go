@@ -82,10 +82,14 @@ func (d watching) decide(s *Scanner) (Reason, bool) {
 }
 
 // Hold takes a request that s has just watched. The bytes belong to the Tail
-// from then on.
-func (t *Tail) Hold(request []byte, s *Scanner, spans int, now time.Time) {
+// from then on. It refuses if a quarter more than MaxBytes is held, which happens
+// when nobody asks for what is due.
+func (t *Tail) Hold(request []byte, s *Scanner, spans int, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.bytes > 0 && t.bytes+len(request) > t.opts.MaxBytes+t.opts.MaxBytes/4 {
+		return false
+	}
 	if now.Sub(t.turned) >= 2*t.opts.Window { // so a bad trace is known for two windows at least
 		clear(t.old)
 		t.old, t.young, t.turned = t.young, t.old, now
@@ -103,6 +107,7 @@ func (t *Tail) Hold(request []byte, s *Scanner, spans int, now time.Time) {
 	t.held = append(t.held, held{request, spans, now})
 	t.bytes += len(request)
 	t.spans += spans
+	return true
 }
 
 // Next gives the oldest request whose window is over, or that has to go because

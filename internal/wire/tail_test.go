@@ -31,7 +31,9 @@ func TestTracesWithAnErrorAreKeptWhole(t *testing.T) {
 		if err != nil || result.Spans != 1 {
 			t.Fatalf("watch: got %+v, %v", result, err)
 		}
-		tail.Hold(request, s, result.Spans, at(seconds))
+		if !tail.Hold(request, s, result.Spans, at(seconds)) {
+			t.Fatal("refused")
+		}
 	}
 	due := func(seconds int, all bool) (kept []byte, reasons []Reason) {
 		for {
@@ -82,19 +84,29 @@ func TestTracesWithAnErrorAreKeptWhole(t *testing.T) {
 
 func TestWhatATailHoldsIsBounded(t *testing.T) {
 	request := one(t, 1, 1, failed)
-	tail := NewTail(TailOptions{MaxBytes: 3 * len(request), MaxTraces: 2}, start)
+	tail := NewTail(TailOptions{MaxBytes: 4 * len(request), MaxTraces: 2}, start)
 	s, sampler := new(Scanner), NewSampler(SamplerOptions{})
 	for i := range byte(10) {
 		r := one(t, i+1, i+1, failed)
 		if _, err := s.Watch(r, sampler); err != nil {
 			t.Fatal(err)
 		}
-		tail.Hold(r, s, 1, at(0))
+		if !tail.Hold(r, s, 1, at(0)) {
+			t.Fatal("refused")
+		}
 		for tail.Next(at(0), false) != nil {
 		}
 	}
-	if got := tail.Stats(); got.Requests != 3 || got.EarlySpans != 7 || got.Traces != 2 || got.TracesDropped != 8 {
-		t.Errorf("got %+v, want 3 requests held, 7 decided early, 2 traces known, 8 not", got)
+	for range 9 {
+		tail.Hold(request, s, 1, at(0)) // nobody asks for what is due
+	}
+	if got := tail.Stats(); got.Bytes > 5*len(request) {
+		t.Errorf("got %d bytes held, want %d at most", got.Bytes, 5*len(request))
+	}
+	for tail.Next(at(0), false) != nil {
+	}
+	if got := tail.Stats(); got.Requests != 4 || got.EarlySpans != 7 || got.Traces != 2 || got.TracesDropped != 9 {
+		t.Errorf("got %+v, want 4 requests held, 7 decided early, 2 traces known, 9 times one not", got)
 	}
 }
 
