@@ -223,17 +223,22 @@ func nezhaInput(at time.Time, now, normal logmine.Work, pods []nezhaPod) cause.I
 	for _, d := range logmine.Departures(now, normal) {
 		id := heal.ServiceID(d.Service)
 		s := in.Signals[id]
-		follows := heal.EntityID("")
-		if d.Follows != "" {
-			follows = heal.ServiceID(d.Follows)
-		}
 		s.Departs = append(s.Departs, cause.Departure{
-			Score: d.Score, Traces: d.Traces, Expected: d.Expected, Follows: follows,
+			Score: d.Score, Traces: d.Traces, Expected: d.Expected, Outward: d.Outward,
+			Follows: nezhaEntity(d.Follows), Toward: nezhaEntity(d.Toward),
 			After: d.After, Usually: d.Usually, Instead: d.Instead, Trace: d.Example,
 		})
 		in.Signals[id] = s
 	}
 	return in
+}
+
+// nezhaEntity is the entity of a service, "" for none.
+func nezhaEntity(service string) heal.EntityID {
+	if service == "" {
+		return ""
+	}
+	return heal.ServiceID(service)
 }
 
 func nezhaGraph(at time.Time, all ...[]heal.Span) *topology.Graph {

@@ -91,7 +91,7 @@ func (s *subject) spans() {
 		}
 		e := heal.Evidence{Kind: heal.EvidenceSpan, Entity: s.id, Query: op.Trace, At: s.signals.Newest}
 		slow := s.slow(op)
-		if slow.unusual && share(op.SelfShare) >= 0.5 {
+		if op.Extra == nil && slow.unusual && share(op.SelfShare) >= 0.5 {
 			weight := (0.2 + 0.4*share(op.SelfShare)) * many(op)
 			switch {
 			case s.latencyNormal(s.signals):
@@ -113,6 +113,11 @@ func (s *subject) spans() {
 		}
 		if op.Callee != "" && share(op.CalleeErrorShare) >= 0.5 {
 			s.object(1-0.7*share(op.CalleeErrorShare), because("errors_from_callee", e, "in %.0f %% of the failures of %s, %s failed", 100*share(op.CalleeErrorShare), op.Name, op.Callee),
+				heal.PatternHighErrors, heal.PatternConnectionFailed)
+			continue
+		}
+		if called := share(op.CalledErrorShare); called >= 0.5 {
+			s.object(1-0.7*called, because("errors_from_callees", e, "in %.0f %% of the failures of %s, something it calls failed", 100*called, op.Name),
 				heal.PatternHighErrors, heal.PatternConnectionFailed)
 			continue
 		}
@@ -174,7 +179,7 @@ func (s *subject) callers() {
 				continue
 			}
 			e := heal.Evidence{Kind: heal.EvidenceSpan, Entity: id, Query: op.Trace, At: caller.Newest}
-			if slow := s.slow(op); slow.unusual && share(op.CalleeShare) >= 0.5 && !s.latencyNormal(caller) && !s.restless(s.id, MeasureLatency) {
+			if slow := s.slow(op); op.Extra == nil && slow.unusual && share(op.CalleeShare) >= 0.5 && !s.latencyNormal(caller) && !s.restless(s.id, MeasureLatency) {
 				s.find(heal.PatternHighLatency, 0.4*share(op.CalleeShare), because("callers_wait", e, "%s of %s waits for %s %.0f %% of its time", op.Name, id, s.id, 100*share(op.CalleeShare)))
 			}
 			if !s.failing(caller, op) || share(op.CalleeErrorShare) < 0.5 {

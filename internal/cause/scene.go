@@ -18,6 +18,8 @@ type scene struct {
 	up      map[heal.EntityID][]heal.EntityID
 	reached map[heal.EntityID]map[heal.EntityID]bool
 	ledger  *ledger
+	extra   float64 // see extraTime; below 0: not yet known
+	usual   float64
 }
 
 // maxReach bounds the entities looked at to see what one depends on.
@@ -29,6 +31,7 @@ func newScene(in Input) *scene {
 		down:    map[heal.EntityID][]heal.EntityID{},
 		up:      map[heal.EntityID][]heal.EntityID{},
 		reached: map[heal.EntityID]map[heal.EntityID]bool{},
+		extra:   -1,
 	}
 	if p := in.Incident.PrimaryFault(); p != nil {
 		s.alerted = p.Key.Entity

@@ -60,11 +60,13 @@ type Operation struct {
 	BaselineP99      *float64      // s
 	Slower           *float64      // share of calls that took well longer than any before; nil: not known
 	Compared         int           // calls before, that Slower is against
+	Extra            *Extra        // time beyond what calls took before; nil: not known
 	SelfShare        float64       // of its time, not spent in callees; 0 to 1
 	Callee           heal.EntityID // where most of the rest is spent, or most errors come from
 	CalleeShare      float64       // of its time, spent in Callee; 0 to 1
 	CalleeErrorShare float64       // of its errors, those in which Callee failed; 0 to 1
-	Unanswered       float64       // of those, the calls Callee left no span of though it usually does; 0 to 1
+	CalledErrorShare float64       // of its errors, those in which any callee failed; 0 to 1
+	Unanswered       float64       // of those of Callee, the calls Callee left no span of though it usually does; 0 to 1
 	Trace            string        // an example
 }
 
@@ -75,6 +77,8 @@ type Departure struct {
 	Traces   int
 	Expected float64       // of as many at normal times
 	Follows  heal.EntityID // whose own departure goes with it; "": nobody's
+	Outward  bool          // a call failed that nobody says to have taken
+	Toward   heal.EntityID // where Outward: who is called so much less; "": not known
 	After    string        // what came before; "": the beginning
 	Usually  string        // what mostly follows; "": the end
 	Instead  string        // what followed; "": the end

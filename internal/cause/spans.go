@@ -26,9 +26,28 @@ func Operations(service string, spans, baseline []heal.Span, peer func(heal.Span
 		}
 	}
 	t := newTraces(spans, peer)
-	for _, known := range []traces{newTraces(baseline, peer), t} {
-		known.learnAddresses(t.addresses)
+	known := newTraces(baseline, peer)
+	known.learnAddresses(t.addresses)
+	t.learnAddresses(t.addresses)
+	maps.Copy(known.addresses, t.addresses)
+	tallies, earlier := tallied(service, spans, t), tallied(service, baseline, known)
+	var list []Operation
+	for _, name := range slices.Sorted(maps.Keys(tallies)) {
+		op := tallies[name].operation(name)
+		if before := usual[name]; len(before) > 0 {
+			p99 := quantile(before, 0.99)
+			op.BaselineP99, op.Compared = &p99, len(before)
+			op.Slower = tallies[name].slower(wellAbove * slices.Max(before))
+			op.Extra = extraOf(tallies[name], earlier[name])
+		}
+		list = append(list, op)
 	}
+	slices.SortStableFunc(list, func(a, b Operation) int { return -cmp.Compare(a.Count, b.Count) })
+	return list[:min(len(list), maxOperations)]
+}
+
+// tallied adds up the requests of a service by operation.
+func tallied(service string, spans []heal.Span, t traces) map[string]*tally {
 	tallies := map[string]*tally{}
 	for i := range spans {
 		s := &spans[i]
@@ -40,18 +59,7 @@ func Operations(service string, spans, baseline []heal.Span, peer func(heal.Span
 		}
 		tallies[s.Operation].add(s, t.outgoing(s))
 	}
-	var list []Operation
-	for _, name := range slices.Sorted(maps.Keys(tallies)) {
-		op := tallies[name].operation(name)
-		if before := usual[name]; len(before) > 0 {
-			p99 := quantile(before, 0.99)
-			op.BaselineP99, op.Compared = &p99, len(before)
-			op.Slower = tallies[name].slower(wellAbove * slices.Max(before))
-		}
-		list = append(list, op)
-	}
-	slices.SortStableFunc(list, func(a, b Operation) int { return -cmp.Compare(a.Count, b.Count) })
-	return list[:min(len(list), maxOperations)]
+	return tallies
 }
 
 // entry reports whether a request enters the service with the span.
@@ -90,7 +98,8 @@ type call struct {
 	from   time.Time
 	until  time.Time
 	failed bool
-	silent bool // the callee is known by its address only
+	silent bool          // the callee is known by its address only
+	inner  time.Duration // what the callee says it took; below 0: it says nothing
 }
 
 // learnAddresses notes which service answered at which address. The latest
@@ -100,20 +109,21 @@ func (t traces) learnAddresses(into map[string]heal.EntityID) {
 	slices.SortStableFunc(clients, func(a, b *heal.Span) int { return a.Start.Compare(b.Start) })
 	for _, s := range clients {
 		where := address(s)
-		if callee := t.answeredBy(s); where != "" && callee != "" {
+		if callee, _ := t.answeredBy(s); where != "" && callee != "" {
 			into[where] = callee
 		}
 	}
 }
 
-// answeredBy is the service that left a span of the call.
-func (t traces) answeredBy(s *heal.Span) heal.EntityID {
+// answeredBy is the service that left a span of the call, and how long it took;
+// "" and less than 0 if none did.
+func (t traces) answeredBy(s *heal.Span) (heal.EntityID, time.Duration) {
 	for _, child := range t.children[spanKey{s.TraceID, s.SpanID}] {
 		if child.Service != s.Service {
-			return heal.ServiceID(child.Service)
+			return heal.ServiceID(child.Service), max(child.Duration, 0)
 		}
 	}
-	return ""
+	return "", -1
 }
 
 // address is where a client span says it called, host and port; "" if it does
@@ -154,11 +164,11 @@ func (t traces) outgoing(root *heal.Span) []call {
 
 // callOf is the call a client span, or a span of another service, stands for.
 func (t traces) callOf(s, root *heal.Span) call {
-	c := call{from: s.Start, until: s.Start.Add(s.Duration), failed: s.Error}
+	c := call{from: s.Start, until: s.Start.Add(s.Duration), failed: s.Error, inner: -1}
 	if s.Service != root.Service {
-		c.callee = heal.ServiceID(s.Service)
+		c.callee, c.inner = heal.ServiceID(s.Service), s.Duration
 	} else {
-		c.callee = t.answeredBy(s)
+		c.callee, c.inner = t.answeredBy(s)
 		if c.callee == "" {
 			c.callee = t.addresses[address(s)]
 			c.silent = c.callee != ""
@@ -181,24 +191,41 @@ func (t traces) callOf(s, root *heal.Span) call {
 type tally struct {
 	durations []float64
 	errors    int
+	called    int // of errors, those in which a call failed
 	total     time.Duration
 	self      time.Duration
 	waited    map[heal.EntityID]time.Duration
 	failed    map[heal.EntityID]int
-	silent    map[heal.EntityID]int // of failed, those the callee left no span of
+	silent    map[heal.EntityID]int       // of failed, those the callee left no span of
+	selves    []float64                   // s, of each request not spent in callees
+	between   map[heal.EntityID][]float64 // s, of each call not spent by the callee, as far as it says
+	seen      map[heal.EntityID]int       // calls of which the callee left a span
 	slowest   time.Duration
 	trace     string
 }
 
 func newTally() *tally {
-	return &tally{waited: map[heal.EntityID]time.Duration{}, failed: map[heal.EntityID]int{}, silent: map[heal.EntityID]int{}}
+	return &tally{
+		waited: map[heal.EntityID]time.Duration{}, failed: map[heal.EntityID]int{}, silent: map[heal.EntityID]int{},
+		between: map[heal.EntityID][]float64{}, seen: map[heal.EntityID]int{},
+	}
 }
 
 func (t *tally) add(s *heal.Span, calls []call) {
 	duration := max(s.Duration, 0)
 	t.durations = append(t.durations, duration.Seconds())
 	t.total += duration
-	t.self += duration - union(calls)
+	self := duration - union(calls)
+	t.self += self
+	t.selves = append(t.selves, self.Seconds())
+	for _, c := range calls {
+		took := max(c.until.Sub(c.from), 0)
+		if c.inner >= 0 {
+			t.seen[c.callee]++
+			took = max(took-c.inner, 0)
+		}
+		t.between[c.callee] = append(t.between[c.callee], took.Seconds())
+	}
 	byCallee := map[heal.EntityID][]call{}
 	for _, c := range calls {
 		byCallee[c.callee] = append(byCallee[c.callee], c)
@@ -214,6 +241,9 @@ func (t *tally) add(s *heal.Span, calls []call) {
 	}
 	if s.Error {
 		t.errors++
+		if slices.ContainsFunc(calls, func(c call) bool { return c.failed }) {
+			t.called++
+		}
 	}
 	if t.trace == "" || duration > t.slowest {
 		t.slowest, t.trace = duration, s.TraceID
@@ -235,6 +265,9 @@ func (t *tally) slower(than float64) *float64 {
 func (t *tally) operation(name string) Operation {
 	op := Operation{Name: name, Count: len(t.durations), P99: quantile(t.durations, 0.99), Trace: t.trace}
 	op.ErrorShare = float64(t.errors) / float64(op.Count)
+	if t.errors > 0 {
+		op.CalledErrorShare = float64(t.called) / float64(t.errors)
+	}
 	if t.total > 0 {
 		op.SelfShare = share(t.self.Seconds() / t.total.Seconds())
 	}

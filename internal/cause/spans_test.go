@@ -64,7 +64,7 @@ func TestOperations(t *testing.T) {
 				span("t1", "4", "1", "web", heal.SpanClient, 80, 90, true),
 				span("t1", "5", "4", "bad", heal.SpanServer, 80, 90, true),
 			},
-			want: []cause.Operation{{Name: "GET", Count: 1, ErrorShare: 1, P99: 0.1, SelfShare: 0.1, Callee: "service/bad", CalleeShare: 0.1, CalleeErrorShare: 1, Trace: "t1"}},
+			want: []cause.Operation{{Name: "GET", Count: 1, ErrorShare: 1, P99: 0.1, SelfShare: 0.1, Callee: "service/bad", CalleeShare: 0.1, CalleeErrorShare: 1, CalledErrorShare: 1, Trace: "t1"}},
 		},
 		{
 			name: "a call nobody took goes to who answered at that address before",
@@ -76,7 +76,7 @@ func TestOperations(t *testing.T) {
 				at("pay:80", span("t0", "2", "1", "web", heal.SpanClient, 0, 20, false)),
 				span("t0", "3", "2", "payment", heal.SpanServer, 0, 20, false),
 			},
-			want: []cause.Operation{{Name: "GET", Count: 1, ErrorShare: 1, P99: 0.1, SelfShare: 0.8, Callee: "service/payment", CalleeShare: 0.2, CalleeErrorShare: 1, Unanswered: 1, Trace: "t1"}},
+			want: []cause.Operation{{Name: "GET", Count: 1, ErrorShare: 1, P99: 0.1, SelfShare: 0.8, Callee: "service/payment", CalleeShare: 0.2, CalleeErrorShare: 1, CalledErrorShare: 1, Unanswered: 1, Trace: "t1"}},
 		},
 		{name: "another service", spans: []heal.Span{span("t1", "1", "", "api", heal.SpanServer, 0, 1, false)}},
 		{name: "nothing"},

@@ -25,6 +25,8 @@ type Departure struct {
 	Expected float64 // how many of as many would at normal times
 	Score    float64 // how far beyond chance the difference is, in standard deviations
 	Follows  string  // service below, whose own departure goes with this one; "" if none
+	Outward  bool    // a call failed and nobody says to have taken it: the fault may be at the other end
+	Toward   string  // where Outward: the service that is called so much less; "" if none is
 	Example  string  // trace
 	After    string  // what came before; "" at the beginning
 	Usually  string  // what mostly follows; "" if nothing does
@@ -55,21 +57,24 @@ func Departures(now, normal Work) []Departure {
 		d := Departure{
 			Service: since.service[st], Score: scored[st], Example: since.steps[st][0].id,
 			After: r.text(st.from.newest()), Instead: r.text(st.to), Usually: r.text(before.mostly(st.from)),
-			Follows: since.followed(st, scored),
+			Follows: since.followed(st, scored), Outward: since.outward(st, scored),
 		}
 		e := expected(since.places[st.from], len(before.steps[st]), before.places[st.from])
+		if d.Outward {
+			d.Toward = r.missed(trackOf(called, since.unitGroup(st)), before, since)
+		}
 		best := ways[d.Service]
 		switch {
-		case best == nil || d.clearer(*best) && (d.Follows == "") != (best.Follows == ""):
+		case best == nil || d.own() && !best.own():
 			best, traces[d.Service] = &d, map[*traced]bool{}
 			ways[d.Service] = best
-		case (d.Follows == "") != (best.Follows == ""):
+		case d.own() != best.own():
 			continue // what follows from others does not count beside what does not
 		case d.clearer(*best):
 			d.Expected = best.Expected
 			*best = d
 		}
-		best.Expected += e
+		best.Expected = max(best.Expected, e)
 		for _, tk := range since.steps[st] {
 			traces[d.Service][tk.traced] = true
 		}
@@ -91,10 +96,35 @@ func Departures(now, normal Work) []Departure {
 	return list
 }
 
+// missed is the service that requests of a group call less than they did, the
+// one that is missed most.
+func (r *reader) missed(group string, before, since tally) string {
+	const much = 0.2 // of the calls
+	was, is := float64(before.places[place{group, begin}]), float64(since.places[place{group, begin}])
+	if was == 0 || is == 0 {
+		return ""
+	}
+	service, most := "", much
+	for _, event := range slices.Sorted(maps.Keys(r.callees)) {
+		at := place{group, event}
+		usual := float64(before.events[at]) / was
+		if usual == 0 {
+			continue
+		}
+		if gone := 1 - float64(since.events[at])/is/usual; gone > most {
+			service, most = r.callees[event], gone
+		}
+	}
+	return service
+}
+
+// own reports whether nothing says that the departure came from elsewhere.
+func (d Departure) own() bool { return d.Follows == "" && !d.Outward }
+
 // clearer reports whether d tells more than another departure does.
 func (d Departure) clearer(than Departure) bool {
-	if (d.Follows == "") != (than.Follows == "") {
-		return d.Follows == ""
+	if d.own() != than.own() {
+		return d.own()
 	}
 	return d.Score > than.Score
 }
@@ -171,6 +201,24 @@ func tallied(list []*traced) tally {
 	}
 	return t
 }
+
+// outward reports whether a step is a call that failed and that nobody says to
+// have taken, or goes with one in most requests.
+func (t tally) outward(st step, scored map[step]float64) bool {
+	with := 0
+	for _, tk := range t.steps[st] {
+		for other, by := range tk.took {
+			if by == tk.by && scored[other] > 0 && strings.HasPrefix(other.to, outwardEvent) {
+				with++
+				break
+			}
+		}
+	}
+	return 2*with >= len(t.steps[st])
+}
+
+// unitGroup is the group of the units that took a step.
+func (t tally) unitGroup(st step) string { return t.steps[st][0].by.group }
 
 // followed gives the service below whose step explains st, "" if none does.
 func (t tally) followed(st step, scored map[step]float64) string {

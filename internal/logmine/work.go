@@ -49,10 +49,13 @@ const maxDepth = 64
 
 // reader turns spans and logs into units.
 type reader struct {
-	miner *Miner
+	miner   *Miner
+	callees map[string]string // service that is called, by event
 }
 
-func newReader() *reader { return &reader{miner: NewMiner(MinerOptions{})} }
+func newReader() *reader {
+	return &reader{miner: NewMiner(MinerOptions{}), callees: map[string]string{}}
+}
 
 type spanID struct{ trace, span string }
 
@@ -79,7 +82,7 @@ func (r *reader) units(w Work) []*traced {
 	for _, id := range slices.SortedFunc(maps.Keys(v.spans), spanID.compare) {
 		v.enter(v.spans[id])
 	}
-	v.calls()
+	v.calls(r.callees)
 	for _, l := range byTime(w.Logs) {
 		if l.TraceID == "" {
 			continue
@@ -161,8 +164,8 @@ func (v *weave) add(trace string, u *unit) *unit {
 }
 
 // calls notes what the units did besides writing: their own spans, and their
-// calls as the other side names them.
-func (v *weave) calls() {
+// calls as the other side names them; callees learns whom.
+func (v *weave) calls(callees map[string]string) {
 	calling := map[*heal.Span]bool{} // known by the other side
 	for _, s := range v.spans {
 		if p := v.above(s); p != nil && p.Service != s.Service {
@@ -179,7 +182,11 @@ func (v *weave) calls() {
 				u.parent = nil
 				continue
 			}
-			u.parent.note(called, s.Start, callEvent+s.Service+" "+plain(s.Operation))
+			name := callEvent + s.Service + " " + plain(s.Operation)
+			callees[name] = s.Service
+			u.parent.note(called, s.Start, name)
+		case s != e && !calling[s] && s.Error && s.Kind == heal.SpanClient:
+			u.note(called, s.Start, outwardEvent+plain(s.Operation))
 		case s != e && !calling[s] && s.Error:
 			u.note(called, s.Start, "failed "+plain(s.Operation))
 		case s != e && !calling[s]:
@@ -192,12 +199,15 @@ func (v *weave) calls() {
 func (u *unit) order() {
 	for i, list := range u.events {
 		slices.SortStableFunc(list, func(a, b event) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.name, b.name)) })
-		u.tracks[i].group = strconv.Itoa(i) + " " + u.group
+		u.tracks[i].group = trackOf(i, u.group)
 		for _, e := range list {
 			u.tracks[i].events = append(u.tracks[i].events, e.name)
 		}
 	}
 }
+
+// trackOf is the group of the sequences of a track of units of a group.
+func trackOf(track int, group string) string { return strconv.Itoa(track) + " " + group }
 
 // below reports whether a unit was called for by another, over any number of
 // calls.
@@ -214,8 +224,9 @@ func (u *unit) below(other *unit) bool {
 
 // The beginnings of names of events that are told apart.
 const (
-	logEvent  = "log "
-	callEvent = "call "
+	logEvent     = "log "
+	callEvent    = "call "
+	outwardEvent = "failed call "
 )
 
 // plain is the name of an operation without the values that some put in it.

@@ -24,11 +24,14 @@ func (r *requests) departures() map[heal.EntityID][]cause.Departure {
 	for _, d := range logmine.Departures(r.now, r.before) {
 		id := heal.ServiceID(d.Service)
 		c := cause.Departure{
-			Score: d.Score, Traces: d.Traces, Expected: d.Expected,
+			Score: d.Score, Traces: d.Traces, Expected: d.Expected, Outward: d.Outward,
 			After: d.After, Usually: d.Usually, Instead: d.Instead, Trace: d.Example,
 		}
 		if d.Follows != "" {
 			c.Follows = heal.ServiceID(d.Follows)
+		}
+		if d.Toward != "" {
+			c.Toward = heal.ServiceID(d.Toward)
 		}
 		found[id] = append(found[id], c)
 	}
