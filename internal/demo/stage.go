@@ -81,12 +81,13 @@ func (s *stage) write(name string, text func() ([]byte, error)) error {
 }
 
 // quicken trades the patience of production for a demo that ends within a
-// minute: shorter windows, nothing else.
+// minute: shorter windows, and room for more faults than a shop of this size has.
 func (s *stage) quicken(cfg *app.Config) {
 	cfg.Metrics.FlushInterval = app.Duration(time.Second)
 	cfg.Rules.Shipped, cfg.Rules.Files = false, []string{filepath.Join(s.dir, "rules.yaml")}
 	cfg.Rules.Interval, cfg.Rules.Resend = app.Duration(time.Second), app.Duration(10*time.Second)
 	cfg.Loop.VerifyWindow = app.Duration(6 * time.Second)
+	cfg.Guard.SmallActions = 50
 	cfg.Playbooks.Trust = map[string]string{
 		"restart-crashed-service": string(heal.TrustAuto), "relieve-exhausted-pool": string(heal.TrustAuto), "restart-unhealthy-service": string(heal.TrustAuto),
 	}

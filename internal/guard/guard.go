@@ -87,6 +87,9 @@ func (v Verdict) Allowed() bool { return v.Rule == "" }
 // Rule names a guard.
 type Rule string
 
+// codePrefix stands before the rule in the code of a refusal's reason.
+const codePrefix = "guard_"
+
 // The guards, in the order they are asked.
 const (
 	RuleTarget   Rule = "target"
@@ -288,6 +291,6 @@ func refuse(rule Rule, retry time.Time, data map[string]any, format string, args
 	return Verdict{
 		Rule:   rule,
 		Retry:  retry,
-		Reason: heal.Reason{Code: "guard_" + string(rule), Text: fmt.Sprintf(format, args...), Data: data},
+		Reason: heal.Reason{Code: codePrefix + string(rule), Text: fmt.Sprintf(format, args...), Data: data},
 	}
 }

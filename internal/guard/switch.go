@@ -2,6 +2,7 @@ package guard
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
@@ -103,4 +104,24 @@ func Page(tx store.Tx, v Verdict, now time.Time) (bool, error) {
 	}
 	_, err = switchKind.Put(tx, &told, store.Any)
 	return err == nil, err
+}
+
+// Recall makes a verdict of the reason it gave, as far as Page needs it. scope
+// is that of the request.
+func Recall(reason heal.Reason, scope heal.Scope) Verdict {
+	rule, _ := strings.CutPrefix(reason.Code, codePrefix)
+	v := Verdict{Rule: Rule(rule), Reason: reason, Scope: scope}
+	switch v.Rule {
+	case RuleStorm:
+		v.Page = true
+		if text, ok := reason.Data["scope"].(string); ok {
+			if s, err := heal.ParseScope(strings.TrimRight(text, "/")); err == nil {
+				v.Scope = s
+			}
+		}
+	case RuleFreeze:
+		v.Page = true
+	case RuleTarget, RuleSwitch, RuleImpact, RuleBreaker, RuleAttempts, RuleSpacing, RuleCooldown, RuleSmall, RuleBlast, RuleQuota, RuleLease:
+	}
+	return v
 }

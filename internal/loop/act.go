@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/homeostat/homeostat/internal/engine"
+	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/store"
@@ -30,6 +31,9 @@ func (l *Loop) RunChanged(tx store.Tx, change engine.Change) error {
 	}
 	before := d.Entries
 	l.narrate(&d, change)
+	if err := pageRefusals(&d, change); err != nil {
+		return err
+	}
 	if d.State == heal.CaseWaiting && !run.StartedAt.IsZero() {
 		d.State = heal.CaseActing
 		d.ActedAt = d.now
@@ -89,6 +93,25 @@ func (l *Loop) narrate(d *draft, change engine.Change) {
 		}
 		owe(&d.Incident, d.now, severity, n.Text)
 	}
+}
+
+// pageRefusals lets people hear of what holds a run back, where they must.
+func pageRefusals(d *draft, change engine.Change) error {
+	for i := range change.After.Tasks {
+		t := &change.After.Tasks[i]
+		was := change.Before.Task(t.ID)
+		if t.Refusal == nil || was != nil && was.Refusal != nil && was.Refusal.Code == t.Refusal.Code {
+			continue
+		}
+		page, err := guard.Page(d.tx, guard.Recall(*t.Refusal, change.After.Scope), d.now)
+		if err != nil {
+			return err
+		}
+		if page {
+			owe(&d.Incident, d.now, heal.Critical, fmt.Sprintf("%s needs a person: %s.", d.Title, t.Refusal.Text))
+		}
+	}
+	return nil
 }
 
 func told(s heal.RunState) bool {

@@ -54,7 +54,8 @@ func group(t *testing.T, g alertGroup) []byte {
 // becomes a case of its own, and each case acts in time.
 func TestE2EAlertStorm(t *testing.T) {
 	world := newTarget(t)
-	h := newHouse(t, nil, reviving("Down", world.URL))
+	// Nobody has told how many there are, so the guards would act on them one by one.
+	h := newHouse(t, settings{"guard": settings{"small_scope": 0}}, reviving("Down", world.URL))
 	h.start()
 	names := numbered("service/unit", stormAlerts)
 	sent := h.storm("Down", names)
