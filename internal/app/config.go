@@ -195,6 +195,9 @@ type ExecAllowConfig struct {
 type NotifyConfig struct {
 	WebhookURL string `yaml:"webhook_url" doc:"Gets a JSON POST; empty: off."`
 	SecretFile string `yaml:"secret_file" doc:"Signs each message with HMAC-SHA256."`
+
+	HeartbeatURL      string   `yaml:"heartbeat_url" doc:"Gets a POST again and again while all is well; a watcher there tells people when it stops. Empty: off."`
+	HeartbeatInterval Duration `yaml:"heartbeat_interval" doc:"How often." min:"1s"`
 }
 
 // Default is the configuration of an empty homeostat.yaml.
@@ -214,7 +217,8 @@ func Default() Config {
 			Settle: Duration(2 * time.Second), Window: Duration(5 * time.Minute), VerifyWindow: Duration(30 * time.Second),
 			ApprovalDeadline: Duration(30 * time.Minute), Approver: "approver", MinConfidence: 0.7, Workers: 16, Baseline: Duration(30 * time.Minute),
 		},
-		Guard: defaultGuard(),
+		Guard:  defaultGuard(),
+		Notify: NotifyConfig{HeartbeatInterval: Duration(30 * time.Second)},
 	}
 }
 

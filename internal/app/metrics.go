@@ -42,7 +42,8 @@ type reading struct {
 	probes   probe.Stats
 	rules    []series.RuleStatus
 	delivery series.DeliveryStats
-	outbox   *notify.Stats // nil: no channel is configured
+	outbox   *notify.Stats          // nil: no channel is configured
+	beats    *notify.HeartbeatStats // nil: none is configured
 	store    sqlite.Stats
 	slow     *slowReading // nil: the stores could not be asked
 }
@@ -81,6 +82,10 @@ func (s *Server) openMetrics(context.Context) error {
 		if s.outbox != nil {
 			stats := s.outbox.Stats()
 			r.outbox = &stats
+		}
+		if s.heartbeat != nil {
+			stats := s.heartbeat.Stats()
+			r.beats = &stats
 		}
 		return r
 	})

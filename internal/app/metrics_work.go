@@ -35,6 +35,14 @@ func workMetrics() []observed {
 				to(float64(r.outbox.Waiting))
 			}
 		}},
+		{"homeostat.heartbeat.beats", "{beat}", "Heartbeats by what became of them: sent, failed, held back because something was not well. Only with a watcher.", true, func(r *reading, to put) {
+			if r.beats == nil {
+				return
+			}
+			to(float64(r.beats.Sent), attribute.String("result", "sent"))
+			to(float64(r.beats.Failed), attribute.String("result", "failed"))
+			to(float64(r.beats.Held), attribute.String("result", "held"))
+		}},
 	}
 }
 

@@ -62,6 +62,7 @@ type Server struct {
 	drivers   *drivers
 	channel   notify.Channel // nil: none is configured
 	outbox    *notify.Outbox
+	heartbeat *notify.Heartbeat // nil: none is configured
 	limits    guard.Limits
 	engine    *engine.Engine
 	shelf     *shelf
@@ -231,6 +232,9 @@ func (s *Server) remotes() ([]series.Remote, error) {
 // openNotify makes the webhook: messages of cases go through an outbox, those
 // of playbooks straight, as a task wants to know whether it was sent.
 func (s *Server) openNotify(context.Context) error {
+	if err := s.openHeartbeat(); err != nil {
+		return err
+	}
 	if s.cfg.Notify.WebhookURL == "" {
 		return nil
 	}
@@ -249,6 +253,22 @@ func (s *Server) openNotify(context.Context) error {
 	s.channel = hook
 	s.outbox = notify.NewOutbox(notify.Retry(hook, notify.RetryOptions{}), notify.OutboxOptions{Log: s.log})
 	s.add("notifications", s.outbox.Run)
+	return nil
+}
+
+// openHeartbeat makes the dead man's switch: it beats while the server is ready.
+func (s *Server) openHeartbeat() (err error) {
+	if s.cfg.Notify.HeartbeatURL == "" {
+		return nil
+	}
+	s.heartbeat, err = notify.NewHeartbeat(notify.HeartbeatOptions{
+		URL: s.cfg.Notify.HeartbeatURL, Every: s.cfg.Notify.HeartbeatInterval.Std(), Log: s.log,
+		Well: func(ctx context.Context) error { return s.health.Ready(ctx).Err() },
+	})
+	if err != nil {
+		return heal.Wrap("notify.heartbeat_url", err)
+	}
+	s.add("heartbeat", s.heartbeat.Run)
 	return nil
 }
 

@@ -78,6 +78,20 @@ type CheckResult struct {
 	Text string `json:"text"` // "ok", or what is wrong
 }
 
+// Err says what is wrong, nil if nothing is.
+func (r Report) Err() error {
+	if r.OK {
+		return nil
+	}
+	text := r.Text
+	for _, c := range r.Checks {
+		if !c.OK {
+			text += "; " + c.Name + ": " + c.Text
+		}
+	}
+	return heal.Errorf(heal.Transient, "", "%s", text)
+}
+
 // Live answers whether the process works at all: 200, or 503 when only a
 // restart can help.
 func (h *Health) Live(ctx context.Context) Report {
