@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/homeostat/homeostat/internal/alert"
 	"github.com/homeostat/homeostat/internal/api/form"
 	"github.com/homeostat/homeostat/internal/auth"
 	"github.com/homeostat/homeostat/internal/heal"
@@ -20,9 +21,16 @@ type shelf[T, F any] struct {
 
 var (
 	incidentShelf = shelf[heal.Incident, form.IncidentSummary]{"incident", store.IncidentKind, func(i *heal.Incident) heal.Scope { return i.Scope }, form.OfIncidentSummary}
-	alertShelf    = shelf[heal.Alert, form.Alert]{"alert", store.AlertKind, func(a *heal.Alert) heal.Scope { return a.Scope }, form.OfAlert}
+	alertShelf    = shelf[heal.Alert, form.Alert]{"alert", alertKind, func(a *heal.Alert) heal.Scope { return a.Scope }, form.OfAlert}
 	runShelf      = shelf[heal.Run, form.RunSummary]{"run", store.RunKind, func(r *heal.Run) heal.Scope { return r.Scope }, form.OfRunSummary}
 )
+
+// alertKind is the store's, read fast: lists of alerts are long.
+var alertKind = func() store.Kind[heal.Alert] {
+	k := store.AlertKind
+	k.Read = alert.Read
+	return k
+}()
 
 // page lists what the caller may see of one page.
 func (b shelf[T, F]) page(ctx context.Context, s *server, q store.Query) (*body[form.Page[F]], error) {

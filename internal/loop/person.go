@@ -119,7 +119,7 @@ type alertChange func(heal.Alert) (heal.Alert, []heal.AlertEvent, alert.Signal, 
 
 func (l *Loop) changeAlert(ctx context.Context, id heal.AlertID, change alertChange) error {
 	err := l.parts.Store.Update(ctx, func(tx store.Tx) error {
-		stored, err := store.AlertKind.Get(tx, string(id))
+		stored, err := alertKind.Get(tx, string(id))
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,11 @@ func (l *Loop) changeAlert(ctx context.Context, id heal.AlertID, change alertCha
 		if err != nil {
 			return err
 		}
-		if _, err := store.AlertKind.Put(tx, &next, stored.Revision); err != nil {
+		rec, err := alertKind.Replace(stored, &next)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Put(store.Alerts, rec); err != nil {
 			return err
 		}
 		for i := range events {

@@ -65,13 +65,14 @@ func (t *table) replacing(changed uint64) string {
 	if text, ok := t.replace.Load(changed); ok {
 		return text.(string)
 	}
-	sets := "revision = ?"
+	sets := []string{"revision = ?"}
 	for i, c := range t.columns {
 		if changed&(1<<i) != 0 {
-			sets += ", " + quote(c.Name) + " = ?"
+			sets = append(sets, quote(c.Name)+" = ?")
 		}
 	}
-	text := "UPDATE " + quote(string(t.name)) + " SET " + sets + ", body = ? WHERE key = ? AND revision = ?"
+	sets = append(sets, "body = ?")
+	text := "UPDATE " + quote(string(t.name)) + " SET " + strings.Join(sets, ", ") + " WHERE key = ? AND revision = ?"
 	t.replace.Store(changed, text)
 	return text
 }
