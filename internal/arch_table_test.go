@@ -33,6 +33,7 @@ var imports = map[string][]string{
 	"logmine":  {"heal"},
 	"cause":    {"heal", "topology", "logmine"},                   // log patterns are evidence
 	"playbook": {"heal", "expr", "action"},                        // checks tasks against action.Spec
+	"library":  {"heal", "store", "playbook", "action"},           // keeps every version
 	"decide":   {"heal", "playbook", "topology", "expr", "learn"}, // weighs what learn knows
 	"verify":   {"heal"},
 	"learn":    {"heal"},
@@ -66,7 +67,7 @@ var imports = map[string][]string{
 	// The door reads the record and puts people's words to the engine and the
 	// loop in their own types; a second set of types between them would only be
 	// copied through.
-	"api":         {"heal", "playbook", "auth", "expr", "store", "engine", "guard", "learn", "topology", "alert", "loop", "audit"},
+	"api":         {"heal", "playbook", "library", "auth", "expr", "store", "engine", "guard", "learn", "topology", "alert", "loop", "audit"},
 	"api/form":    {"heal"},
 	"api/apitest": {"action", "api/form"}, // a whole door for tests
 	"web":         {"heal", "playbook", "auth"},

@@ -28,6 +28,7 @@ import (
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/learn"
+	"github.com/homeostat/homeostat/internal/library"
 	"github.com/homeostat/homeostat/internal/playbook"
 	"github.com/homeostat/homeostat/internal/store"
 	"github.com/homeostat/homeostat/internal/topology"
@@ -71,6 +72,9 @@ type Playbooks interface {
 	Order(ctx context.Context, id string, target heal.EntityID, params map[string]string, by string) (engine.Order, error)
 	DryRun(ctx context.Context, o engine.Order) (heal.Run, error)
 	Check(file string, source []byte) playbook.Problems
+	Problems() playbook.Problems
+	Publish(ctx context.Context, source []byte, author, reason string) (library.Version, error)
+	Rollback(ctx context.Context, id string, to int, author, reason string) (library.Version, error)
 }
 
 // Topology knows who depends on whom.

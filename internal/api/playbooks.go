@@ -76,18 +76,14 @@ func (s *server) playbooks() {
 		summary: "Run a playbook by hand",
 		about:   "201 with the run, which goes on by itself. With dry_run, 200 with a run that says what would be done; nothing is touched. The guards hold for a person's run too.",
 	}, s.runPlaybook)
+	s.versions()
 }
 
 func (s *server) checkPlaybook(ctx context.Context, in *playbookCheck) (*body[form.PlaybookCheck], error) {
 	if _, err := reader(ctx); err != nil {
 		return nil, err
 	}
-	problems := s.Playbooks.Check(in.Body.File, []byte(in.Body.Source))
-	out := form.PlaybookCheck{OK: len(problems) == 0, Problems: []form.Problem{}}
-	for _, p := range problems {
-		out.Problems = append(out.Problems, form.Problem{File: p.File, Line: p.Line, Column: p.Column, Key: p.Key, Text: p.Text, Hint: p.Hint})
-	}
-	return answer(out), nil
+	return answer(checkOf(s.Playbooks.Check(in.Body.File, []byte(in.Body.Source)))), nil
 }
 
 func (s *server) runPlaybook(ctx context.Context, in *playbookRun) (*startedRun, error) {

@@ -137,6 +137,7 @@ type MappingConfig struct {
 type PlaybooksConfig struct {
 	Shipped bool              `yaml:"shipped" doc:"Offer the playbooks that come with Homeostat."`
 	Dir     string            `yaml:"dir" doc:"A folder of playbooks of your own; empty: none."`
+	Reload  Duration          `yaml:"reload" doc:"How often changed files and versions are looked for." min:"1s"`
 	Trust   map[string]string `yaml:"trust" doc:"Playbook id to observe, suggest or auto; overrides the playbook." oneof:"observe,suggest,auto"`
 }
 
@@ -212,7 +213,7 @@ func Default() Config {
 		Telemetry: TelemetryConfig{RetentionDays: 7, MaxBytes: 50 << 30, RecordsPerSecond: 10_000},
 		Rules:     RulesConfig{Shipped: true, Interval: Duration(15 * time.Second), Resend: Duration(time.Minute)},
 		Intake:    IntakeConfig{MaxBodyBytes: 5 << 20, MaxBacklog: 10_000},
-		Playbooks: PlaybooksConfig{Shipped: true},
+		Playbooks: PlaybooksConfig{Shipped: true, Reload: Duration(5 * time.Second)},
 		Loop: LoopConfig{
 			Settle: Duration(2 * time.Second), Window: Duration(5 * time.Minute), VerifyWindow: Duration(30 * time.Second),
 			ApprovalDeadline: Duration(30 * time.Minute), Approver: "approver", MinConfidence: 0.7, Workers: 16, Baseline: Duration(30 * time.Minute),

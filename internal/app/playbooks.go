@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/library"
 	"github.com/homeostat/homeostat/internal/loop"
 	"github.com/homeostat/homeostat/internal/playbook"
 )
@@ -23,6 +25,16 @@ const maxPlaybooks = 1000
 // loadPlaybooks reads the shipped playbooks and those of the configured
 // folder; the error joins every mistake of every file.
 func loadPlaybooks(c *Config, specs map[string]action.Spec) ([]*playbook.Compiled, error) {
+	files, err := playbookFiles(c)
+	if err != nil {
+		return nil, err
+	}
+	books, problems := playbook.Load(files, specs)
+	return books, append(problems, trust(c, books)...).Err()
+}
+
+// playbookFiles reads the shipped playbooks and those of the configured folder.
+func playbookFiles(c *Config) ([]playbook.File, error) {
 	var files []playbook.File
 	load := func(file string, data []byte) { files = append(files, playbook.File{Name: file, Data: data}) }
 	if c.Playbooks.Shipped {
@@ -35,8 +47,7 @@ func loadPlaybooks(c *Config, specs map[string]action.Spec) ([]*playbook.Compile
 			return nil, heal.Errorf(heal.Invalid, "playbooks.dir", "%w", err)
 		}
 	}
-	books, problems := playbook.Load(files, specs)
-	return books, append(problems, trust(c, books)...).Err()
+	return files, nil
 }
 
 // trust puts the configured trust in the place of what playbooks say.
@@ -82,10 +93,29 @@ func eachYAML(dir fs.FS, prefix string, load func(file string, data []byte)) err
 
 // shelf is the playbooks as the API sees them.
 type shelf struct {
+	*library.Library
 	catalog *loop.Catalog
 	specs   map[string]action.Spec
 	scope   heal.Scope
 	dry     *engine.DryRunner
+}
+
+// openShelf puts the playbooks in force. The files have no mistakes: a start with
+// one is refused. What was changed since through the API stays.
+func (s *Server) openShelf(ctx context.Context, dry *engine.DryRunner) error {
+	specs := s.drivers.set.Specs()
+	if _, err := loadPlaybooks(&s.cfg, specs); err != nil {
+		return err
+	}
+	s.shelf = &shelf{catalog: loop.NewCatalog(nil), specs: specs, scope: s.cfg.HomeScope(), dry: dry}
+	s.shelf.Library = library.New(library.Options{
+		Store: s.audited, Specs: specs, Every: s.cfg.Playbooks.Reload.Std(), Clock: time.Now, Logger: s.log,
+		Files:  func() ([]playbook.File, error) { return playbookFiles(&s.cfg) },
+		Adjust: func(books []*playbook.Compiled) { _ = trust(&s.cfg, books) },
+		Use:    s.shelf.catalog.Replace,
+	})
+	s.add("playbooks", s.shelf.Run)
+	return s.shelf.Sync(ctx)
 }
 
 // List gives the playbooks in force.

@@ -298,12 +298,8 @@ func (s *Server) openGuard(ctx context.Context) (err error) {
 // zero says nothing, and stands for the default.
 const zeroMeant = time.Nanosecond
 
-func (s *Server) openLoop(context.Context) error {
+func (s *Server) openLoop(ctx context.Context) error {
 	specs := s.drivers.set.Specs()
-	books, err := loadPlaybooks(&s.cfg, specs)
-	if err != nil {
-		return err
-	}
 	counts, err := engine.NewMetrics(s.obs.Meter)
 	if err != nil {
 		return err
@@ -321,7 +317,9 @@ func (s *Server) openLoop(context.Context) error {
 	opts.Listener = Audited(s.audit, listener)
 	s.engine = engine.New(s.audited, s.drivers.set, library, opts)
 	dry := &engine.DryRunner{Store: s.audited, Previews: s.drivers.previews, Library: library, Specs: specs, Options: opts}
-	s.shelf = &shelf{catalog: loop.NewCatalog(books), specs: specs, scope: s.cfg.HomeScope(), dry: dry}
+	if err := s.openShelf(ctx, dry); err != nil {
+		return err
+	}
 	if err := s.openProbes(); err != nil {
 		return err
 	}

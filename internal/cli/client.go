@@ -83,6 +83,11 @@ func (c *client) post(ctx context.Context, path string, in, out any) error {
 	return c.ask(ctx, http.MethodPost, path, nil, in, out)
 }
 
+// put sends in and reads the answer into out.
+func (c *client) put(ctx context.Context, path string, in, out any) error {
+	return c.ask(ctx, http.MethodPut, path, nil, in, out)
+}
+
 // ask makes one request, again if the server says that it cannot now. Writes
 // carry a key, so that a repeated one is carried out once.
 func (c *client) ask(ctx context.Context, method, path string, query url.Values, in, out any) error {

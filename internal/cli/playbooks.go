@@ -14,7 +14,8 @@ import (
 
 func (s *session) playbooks() *cobra.Command {
 	return group("playbooks", "What can be done: list, write and run playbooks", "  homeostat playbooks check my-playbook.yaml",
-		s.playbookList(), s.playbookShow(), s.playbookCheck(), s.playbookRun(), s.playbookSchema())
+		s.playbookList(), s.playbookShow(), s.playbookCheck(), s.playbookRun(),
+		s.playbookPut(), s.playbookVersions(), s.playbookDiff(), s.playbookRollback(), s.playbookSchema())
 }
 
 func (s *session) playbookList() *cobra.Command {
@@ -29,12 +30,19 @@ func (s *session) playbookList() *cobra.Command {
 			if err := api.get(c.Context(), "/playbooks", nil, &list); err != nil {
 				return err
 			}
+			var wrong form.PlaybookCheck
+			if err := api.get(c.Context(), "/playbook-problems", nil, &wrong); err != nil {
+				return err
+			}
 			return s.show(list, func(p *page) {
 				rows := make([][]string, 0, len(list.Items))
 				for _, b := range list.Items {
 					rows = append(rows, []string{b.ID, b.Tier, b.Trust, b.Risk, strconv.Itoa(b.Tasks), b.Name})
 				}
 				p.table([]string{"ID", "TIER", "TRUST", "RISK", "TASKS", "NAME"}, rows, 5, 0)
+				for _, f := range wrong.Problems {
+					p.line("not in force: %s", playbook.Problem{File: f.File, Line: f.Line, Column: f.Column, Key: f.Key, Text: f.Text, Hint: f.Hint})
+				}
 			})
 		},
 	}

@@ -92,6 +92,10 @@ var format = object(
 	)},
 	field{"timeout", false, "Bound of the whole run; default 30m.", duration(1, 30*day)},
 	field{"estimated_time", false, "How long it usually takes, for people.", duration(0, 30*day)},
+	field{"change", false, "Who changed the file last and why; kept with the version.", object(
+		field{"author", false, "Who; default is file.", text},
+		field{"reason", false, "Why.", text},
+	)},
 	field{"tasks", true, "What is done: a graph by depends_on.", &shape{form: formList, items: taskFormat, low: 1, high: maxTasks}},
 )
 

@@ -56,6 +56,7 @@ func (r *report) parse(data []byte) *Playbook {
 		Timeout: root.get("timeout").duration(DefaultRunTimeout), EstimatedTime: root.get("estimated_time").duration(0),
 		at: root, File: r.file, Source: bytes.Clone(data), Digest: hex.EncodeToString(sum[:]),
 	}
+	p.Change = Change{Author: root.get("change").get("author").text(), Reason: root.get("change").get("reason").text()}
 	p.Approval = c.approval(root.get("approval"))
 	for _, v := range root.get("trigger_conditions").items() {
 		p.Triggers = append(p.Triggers, c.trigger(v))

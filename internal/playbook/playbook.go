@@ -32,6 +32,7 @@ type Playbook struct {
 	Timeout       time.Duration // of the whole run
 	EstimatedTime time.Duration // 0: not said
 	Tasks         []Task        // in the order of the source
+	Change        Change
 	File          string
 	Source        []byte
 	Digest        string // sha256 of Source, in hex
@@ -57,6 +58,12 @@ func (p *Playbook) Order() []*Task {
 		out[i] = &p.Tasks[k]
 	}
 	return out
+}
+
+// Change is what a file says of its last change.
+type Change struct {
+	Author string
+	Reason string
 }
 
 // Trigger is one description of when a playbook fits: everything said in it

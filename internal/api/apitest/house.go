@@ -66,7 +66,7 @@ func New(t testing.TB, s store.Store, change func(*api.Options)) *House {
 	h.accounts(t)
 	o := api.Options{
 		Store: s, Audit: recorder, Accounts: auth.New(s, auth.Options{}), Principals: auth.New(s, auth.Options{}), Engine: h.Engine, Cases: l, Alerts: l, Intake: l,
-		Playbooks: newShelf(t, drivers.Specs(), &engine.DryRunner{Store: s, Previews: previews, Library: library, Specs: drivers.Specs(), Options: options}),
+		Playbooks: newShelf(t, s, drivers.Specs(), &engine.DryRunner{Store: s, Previews: previews, Library: library, Specs: drivers.Specs(), Options: options}),
 		Topology:  h.Topology, Knowledge: known{}, Traffic: traffic{}, Guard: explainer(s, drivers.Specs(), options.Limits),
 		Webhooks: map[string]api.Webhook{
 			"alertmanager": {Adapter: alert.NewAlertmanager(alert.Options{}), Verify: api.Secret(WebhookSecret), Busy: http.StatusServiceUnavailable},

@@ -2,14 +2,20 @@ package apitest
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/library"
+	"github.com/homeostat/homeostat/internal/loop"
 	"github.com/homeostat/homeostat/internal/playbook"
+	"github.com/homeostat/homeostat/internal/store"
 )
 
 // World is the end of the chain: what was touched, in order.
@@ -114,27 +120,31 @@ tasks:
     depends_on: wait
 `}
 
-// shelf holds the playbooks.
+// shelf holds the playbooks, in a library like the product's.
 type shelf struct {
-	books []*playbook.Compiled
-	specs map[string]action.Spec
-	dry   *engine.DryRunner
+	*library.Library
+	catalog *loop.Catalog
+	specs   map[string]action.Spec
+	dry     *engine.DryRunner
 }
 
-func newShelf(t testing.TB, specs map[string]action.Spec, dry *engine.DryRunner) *shelf {
+func newShelf(t testing.TB, db store.Store, specs map[string]action.Spec, dry *engine.DryRunner) *shelf {
 	t.Helper()
-	s := &shelf{specs: specs, dry: dry}
-	for _, text := range books {
-		p, problems := playbook.Parse("house.yaml", []byte(text))
-		must(t, problems.Err())
-		compiled, err := playbook.Compile(p, specs)
-		must(t, err)
-		s.books = append(s.books, compiled)
+	s := &shelf{catalog: loop.NewCatalog(nil), specs: specs, dry: dry}
+	var files []playbook.File
+	for i, text := range books {
+		files = append(files, playbook.File{Name: fmt.Sprintf("house%d.yaml", i), Data: []byte(text)})
 	}
+	s.Library = library.New(library.Options{
+		Store: db, Specs: specs, Files: func() ([]playbook.File, error) { return files, nil }, Use: s.catalog.Replace,
+		Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	must(t, s.Sync(t.Context()))
+	must(t, s.Problems().Err())
 	return s
 }
 
-func (s *shelf) List() []*playbook.Compiled { return s.books }
+func (s *shelf) List() []*playbook.Compiled { return s.catalog.All() }
 
 func (s *shelf) Check(file string, source []byte) playbook.Problems {
 	_, problems := playbook.Examine(file, source, s.specs)
@@ -142,11 +152,10 @@ func (s *shelf) Check(file string, source []byte) playbook.Problems {
 }
 
 func (s *shelf) Order(_ context.Context, id string, target heal.EntityID, params map[string]string, by string) (engine.Order, error) {
-	at := slices.IndexFunc(s.books, func(b *playbook.Compiled) bool { return b.ID == id })
-	if at < 0 {
+	b, err := s.catalog.Find(id)
+	if err != nil {
 		return engine.Order{}, heal.Errorf(heal.NotFound, "", "there is no playbook %q", id)
 	}
-	b := s.books[at]
 	if _, err := b.ParamValues(params); err != nil {
 		return engine.Order{}, err
 	}

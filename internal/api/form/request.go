@@ -58,3 +58,15 @@ type Rerun struct {
 	From   []string `json:"from,omitempty" maxItems:"200" doc:"Tasks to begin at; absent: those that failed or ran out of time." example:"restart"`
 	Reason string   `json:"reason,omitempty" maxLength:"1000"`
 }
+
+// PlaybookChange is a new version of a playbook.
+type PlaybookChange struct {
+	Source string `json:"source" minLength:"1" maxLength:"1048576" doc:"The YAML."`
+	Reason string `json:"reason" minLength:"1" maxLength:"1000" doc:"Why, kept with the version."`
+}
+
+// PlaybookRollback names an earlier version.
+type PlaybookRollback struct {
+	To     int    `json:"to" minimum:"1" doc:"Number of the version that is to be the newest again."`
+	Reason string `json:"reason" minLength:"1" maxLength:"1000" doc:"Why, kept with the version."`
+}

@@ -156,3 +156,22 @@ type ProblemDetail struct {
 	Location string `json:"location,omitempty"`
 	Value    any    `json:"value,omitempty"`
 }
+
+// PlaybookVersion is one state of a playbook.
+type PlaybookVersion struct {
+	Number    int       `json:"number"`
+	At        time.Time `json:"at"`
+	Author    string    `json:"author" doc:"Who changed it; file if its file was changed and does not say."`
+	Reason    string    `json:"reason"`
+	File      string    `json:"file,omitempty"`
+	Digest    string    `json:"digest,omitempty" doc:"SHA-256 of the source, in hex."`
+	Withdrawn bool      `json:"withdrawn,omitempty" doc:"Its file was gone; it was not in force."`
+	Source    string    `json:"source,omitempty" doc:"Only when one version is asked for."`
+}
+
+// PlaybookDiff is what changed between two versions.
+type PlaybookDiff struct {
+	From int    `json:"from" doc:"0: nothing, the playbook did not exist."`
+	To   int    `json:"to"`
+	Diff string `json:"diff"`
+}
