@@ -48,8 +48,9 @@ type pipeline struct {
 	again    atomic.Uint64 // batches that no backend took at the first round
 	left     atomic.Uint64 // items in memory when the gateway ended
 
-	mu       sync.Mutex
-	inFlight []*batch // of the spool, in order
+	mu        sync.Mutex
+	inFlight  []*batch // of the spool, in order
+	forgetful bool     // the spool could not remember what is done
 }
 
 // take takes a request of so many items, as the mode promises.
@@ -158,9 +159,11 @@ func (p *pipeline) done(b *batch) {
 	if end == nil {
 		return
 	}
-	if err := p.spool.Done(*end); err != nil {
+	err := p.spool.Done(*end)
+	if err != nil && !p.forgetful {
 		p.log.Warn("what was exported may be exported again after a restart", slog.Any("error", err))
 	}
+	p.forgetful = err != nil
 }
 
 // deliver sends a batch, shared among the backends if that is asked for. An

@@ -25,6 +25,7 @@ func (s *Spool) Append(payload []byte, items int) error {
 	if err != nil {
 		s.stats.WriteErrors++
 		s.undo(seg, int64(n))
+		seg.ended = true // if the disk is full, by this segment too: once it is done with it must go
 		return heal.Errorf(heal.Transient, op, "%w", err)
 	}
 	s.grow(seg, int64(n))
@@ -53,8 +54,8 @@ func (s *Spool) grow(seg *segment, n int64) {
 	s.stats.Bytes += n
 }
 
-// undo cuts off what a failed write left behind. If that fails too, the segment
-// ends there: the reader skips what is torn.
+// undo cuts off what a failed write left behind. If that fails too, the reader
+// skips what is torn.
 func (s *Spool) undo(seg *segment, written int64) {
 	if written == 0 {
 		return
@@ -65,7 +66,6 @@ func (s *Spool) undo(seg *segment, written int64) {
 		}
 	}
 	s.grow(seg, written)
-	seg.ended = true
 }
 
 // makeRoom sees to it that there is an active segment and that a record of so
@@ -103,6 +103,7 @@ func (s *Spool) rotate() error {
 			s.active = nil
 		}
 	}
+	s.removeDone() // may make the room that the next one needs
 	return s.begin()
 }
 

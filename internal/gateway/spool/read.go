@@ -2,13 +2,9 @@ package spool
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/homeostat/homeostat/internal/heal"
@@ -132,38 +128,4 @@ func (s *Spool) skip(to int64, why error) error {
 	}
 	s.reader.at.offset = to
 	return errSkip
-}
-
-// The cursor is a file of 20 bytes: segment, offset and their CRC-32C. It is not
-// made durable: an old one means that records come again.
-const cursorSize = 20
-
-func cursorPath(dir string) string { return filepath.Join(dir, "cursor") }
-
-func writeCursor(dir string, p Position) error {
-	b := binary.LittleEndian.AppendUint64(nil, p.segment)
-	b = binary.LittleEndian.AppendUint64(b, uint64(p.offset))
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-	temporary := cursorPath(dir) + ".new"
-	if err := os.WriteFile(temporary, b, 0o600); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, cursorPath(dir)); err != nil {
-		return fmt.Errorf("put the cursor in place: %w", err)
-	}
-	return nil
-}
-
-// readCursor gives the begin of everything if there is no cursor, or a damaged
-// one.
-func readCursor(dir string) Position {
-	b, err := os.ReadFile(cursorPath(dir))
-	if err != nil || len(b) != cursorSize || crc32.Checksum(b[:16], castagnoli) != binary.LittleEndian.Uint32(b[16:]) {
-		return Position{}
-	}
-	p := Position{binary.LittleEndian.Uint64(b), int64(binary.LittleEndian.Uint64(b[8:]))}
-	if p.offset < 0 {
-		return Position{}
-	}
-	return p
 }

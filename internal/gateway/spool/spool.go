@@ -68,7 +68,8 @@ type Spool struct {
 	active   *segment         // where records go; nil if the disk took none
 	last     uint64           // number of the newest segment
 	syncing  chan struct{}    // closed when the fdatasync that runs is over; nil if none runs
-	cursor   Position
+	done     Position         // everything before it is done with
+	cursor   *cursor
 	buffer   []byte
 	stats    Stats
 	isClosed bool
@@ -137,15 +138,17 @@ func (s *Spool) load() error {
 		s.stats.Bytes += info.Size()
 	}
 	slices.Sort(s.numbers)
-	s.cursor = readCursor(s.opts.Dir)
-	s.last = s.cursor.segment
+	if s.cursor, s.done, err = openCursor(s.opts.Dir); err != nil {
+		return err
+	}
+	s.last = s.done.segment
 	if n := len(s.numbers); n > 0 {
 		s.last = max(s.last, s.numbers[n-1])
 	}
 	if err := s.begin(); err != nil {
 		return err
 	}
-	s.reader.at = s.cursor
+	s.reader.at = s.done
 	s.removeDone()
 	return nil
 }
@@ -195,11 +198,11 @@ func (s *Spool) Stats() Stats {
 	st := s.stats
 	st.Segments = len(s.numbers)
 	for _, number := range s.numbers {
-		if number > s.cursor.segment {
+		if number > s.done.segment {
 			st.Waiting += max(s.sizes[number]-int64(len(magic)), 0)
 		}
-		if number == s.cursor.segment {
-			st.Waiting += s.sizes[number] - s.cursor.offset
+		if number == s.done.segment {
+			st.Waiting += s.sizes[number] - s.done.offset
 		}
 	}
 	return st
@@ -209,27 +212,34 @@ func (s *Spool) Stats() Stats {
 func (s *Spool) Done(p Position) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.cursor.before(p) {
+	if !s.done.before(p) {
 		return nil
 	}
-	s.cursor = p
+	s.done = p
 	s.removeDone()
-	if err := writeCursor(s.opts.Dir, p); err != nil {
+	if err := s.cursor.write(p); err != nil {
 		return heal.Errorf(heal.Transient, "remember what is done in spool "+s.opts.Dir, "%w", err)
 	}
 	return nil
 }
 
-// removeDone removes the segments before the cursor, except the active one.
+// removeDone removes the segments that are done with, except the active one.
 func (s *Spool) removeDone() {
-	for len(s.numbers) > 1 && s.numbers[0] < s.cursor.segment {
-		s.remove(s.numbers[0])
+	for _, number := range slices.Clone(s.numbers) {
+		over := number < s.done.segment || number == s.done.segment && s.done.offset >= s.sizes[number]
+		if over && (s.active == nil || number != s.active.number) {
+			s.remove(number)
+		}
 	}
 }
 
 func (s *Spool) remove(number uint64) {
 	if err := os.Remove(s.path(number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return // it stays counted, and is tried again
+	}
+	if s.reader.at.segment == number && s.reader.file != nil { // it has read everything; an open file would keep its room
+		s.reader.file.Close()
+		s.reader.file = nil
 	}
 	s.stats.Bytes -= s.sizes[number]
 	delete(s.sizes, number)
@@ -254,6 +264,9 @@ func (s *Spool) Close() error {
 	}
 	if s.reader.file != nil {
 		errs = append(errs, s.reader.file.Close())
+	}
+	if s.cursor != nil {
+		errs = append(errs, s.cursor.file.Close())
 	}
 	return errors.Join(append(errs, s.lock.Close())...)
 }
