@@ -65,8 +65,8 @@ func reason(m Method, value, units float64, text string) heal.Reason {
 	return heal.Reason{Code: string(m), Text: text + ".", Data: map[string]any{"value": value, "units": units}}
 }
 
-// farValue bounds a value so that the square of the difference of two is finite.
-const farValue = 1e150
+// farValue bounds a value so that sums of squares of differences are finite.
+const farValue = 1e140
 
 // bounded is a value as a single detector takes it.
 func bounded(v float64) float64 { return min(max(v, -farValue), farValue) }

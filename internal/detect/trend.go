@@ -21,7 +21,6 @@ const (
 // falls to 1/e within a memory, and says where the line leads.
 type Trend struct {
 	memory              float64 // seconds
-	origin              time.Time
 	at                  time.Time
 	base                float64 // first value: sums are of what differs from it
 	w, t, v, tt, tv, vv float64 // weighted sums, time in memories before the last point
@@ -48,7 +47,7 @@ func (t *Trend) Observe(at time.Time, v float64) {
 	}
 	v = bounded(v)
 	if t.n == 0 {
-		t.origin, t.base = at, v
+		t.base = v
 	} else {
 		t.age(at.Sub(t.at).Seconds() / t.memory)
 	}
@@ -68,7 +67,7 @@ func (t *Trend) age(d float64) {
 	t.tv = k * (t.tv - d*t.v)
 	t.t = k * (t.t - d*t.w)
 	t.w, t.v, t.vv = k*t.w, k*t.v, k*t.vv
-	if !finite(t.tt) || !finite(t.tv) || t.w < 1e-9 { // a gap of many memories: begin anew
+	if !finite(t.w+t.t+t.v+t.tt+t.tv+t.vv) || t.w < 1e-9 { // a gap of many memories: begin anew
 		t.w, t.t, t.v, t.tt, t.tv, t.vv, t.n = 0, 0, 0, 0, 0, 0, 0
 		t.first = 0
 		return
