@@ -16,6 +16,7 @@ import (
 	"github.com/homeostat/homeostat/internal/app"
 	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/engine"
+	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
 	"github.com/homeostat/homeostat/internal/store/sqlite"
@@ -91,6 +92,20 @@ func (e ends) RunChanged(_ store.Tx, c engine.Change) error {
 // promised rate and the promised time between steps allow together (300 runs/s
 // of four gaps of 15 ms and little more), and enough to find the limit.
 var flights = [...]int{1, 16, 64}
+
+// wide is a census of scopes that are large and well, so that the guards count
+// every run in its service and its cluster, as they do in earnest.
+type wide struct{}
+
+func (wide) Standing(heal.Scope, time.Duration, time.Time) guard.Standing {
+	return guard.Standing{Known: true, Instances: 100_000}
+}
+
+func counted() guard.Limits {
+	l := guard.DefaultLimits()
+	l.Census = wide{}
+	return l
+}
 
 // measureEngine carries runs of five steps out on a real file, each on a target
 // of its own.

@@ -105,17 +105,41 @@ func ParseCalendar(text string, lasts time.Duration) (*Calendar, error) {
 		return nil, heal.Errorf(heal.Invalid, op, "an occurrence lasts %s, expected more than 0 and at most %s", lasts, maxLasts)
 	}
 	c := &Calendar{text: text, lasts: lasts}
-	set, err := c.parse()
+	next, err := c.parse()
 	if err != nil {
 		return nil, heal.Errorf(heal.Invalid, op, "%w", err)
 	}
-	if _, ok := set.Iterator()(); !ok {
+	if _, ok, err := next(); err != nil || !ok {
 		return nil, heal.Errorf(heal.Invalid, op, "it never occurs")
 	}
 	return c, nil
 }
 
-func (c *Calendar) parse() (*rrule.Set, error) {
+// parse gives the occurrences in order. The library panics on some texts; that
+// is an error here, as any other mistake of who wrote them.
+func (c *Calendar) parse() (next func() (time.Time, bool, error), err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			next, err = nil, fmt.Errorf("it is not RFC 5545: %v", p)
+		}
+	}()
+	set, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	each := set.Iterator()
+	return func() (t time.Time, ok bool, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("it has no next occurrence: %v", p)
+			}
+		}()
+		t, ok = each()
+		return t, ok, nil
+	}, nil
+}
+
+func (c *Calendar) read() (*rrule.Set, error) {
 	var lines []string
 	for line := range strings.Lines(c.text) {
 		if line = strings.TrimSpace(line); line != "" {
@@ -179,15 +203,17 @@ func (c *Calendar) At(now time.Time) (on bool, change time.Time) {
 
 // look finds the span that a time lies in. Occurrences that touch are one.
 func (c *Calendar) look(now time.Time) span {
-	set, err := c.parse()
+	careful := span{begin: now, end: now.Add(time.Minute), on: true, set: true}
+	next, err := c.parse()
 	if err != nil { // it was read before: a bug, and no reason to act
-		return span{begin: now, end: now.Add(time.Minute), on: true, set: true}
+		return careful
 	}
-	next := set.Iterator()
 	s := span{set: true} // from the beginning of time: off
 	for range maxOccurrences {
-		t, ok := next()
+		t, ok, err := next()
 		switch {
+		case err != nil:
+			return careful
 		case !ok && s.on && !now.Before(s.end):
 			return span{begin: s.end, set: true}
 		case !ok && s.on:
@@ -208,5 +234,5 @@ func (c *Calendar) look(now time.Time) span {
 			s = span{begin: t, end: t.Add(c.lasts), on: true, set: true}
 		}
 	}
-	return span{begin: now, end: now.Add(time.Minute), on: true, set: true}
+	return careful
 }

@@ -119,6 +119,7 @@ func TestCalendarMistakes(t *testing.T) {
 		{"another century", "DTSTART:16000101T000000Z\nRRULE:FREQ=DAILY", time.Hour, "1970"},
 		{"another property", "DTSTART:20260101T000000Z\nATTENDEE:me", time.Hour, "none of RRULE"},
 		{"a zone there is not", "DTSTART;TZID=Nowhere/City:20260101T000000\nRRULE:FREQ=DAILY", time.Hour, "Nowhere"},
+		{"what the library breaks on", "DTSTART0000\x83;", time.Hour, "RFC 5545"},
 		{"too long", always + strings.Repeat("\nRDATE:20260101T000000Z", 400), time.Hour, "bytes"},
 	}
 	for _, tt := range tests {
