@@ -198,12 +198,12 @@ func (s *Season) code(c *codec) {
 	c.f64(&s.z)
 }
 
-func (p *ChangePoint) code(c *codec) {
-	c.values(&p.mean, &p.value)
-	c.spreads(&p.n, &p.squares, &p.up, &p.down, &p.sum)
-	c.count(&p.upRun)
-	c.count(&p.downRun)
-	c.count(&p.since)
+func (c *ChangePoint) code(to *codec) {
+	to.values(&c.mean, &c.value)
+	to.spreads(&c.n, &c.squares, &c.up, &c.down, &c.sum)
+	to.count(&c.upRun)
+	to.count(&c.downRun)
+	to.count(&c.since)
 }
 
 func (r *Rate) code(c *codec) {
@@ -232,9 +232,9 @@ func (t *Trend) code(c *codec) {
 	c.count(&t.n)
 }
 
-func (k *Counter) code(c *codec) {
-	c.spread(&k.before)
-	c.time(&k.at)
-	c.flag(&k.has)
-	c.count(&k.resets)
+func (c *Counter) code(to *codec) {
+	to.spread(&c.before)
+	to.time(&c.at)
+	to.flag(&c.has)
+	to.count(&c.resets)
 }

@@ -3,6 +3,7 @@ package detect_test
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,11 +15,11 @@ import (
 // goesOn feeds one half of a series to whole and to half, saves and restores
 // half, and wants the same of both on the other half. see gives what an
 // observer sees.
-func goesOn[T detect.Saved](t *testing.T, make func() T, see func(T, time.Time, float64) any) {
+func goesOn[T detect.Saved](t *testing.T, fresh func() T, see func(T, time.Time, float64) any) {
 	t.Helper()
 	x := daily(8, 2000)
 	for _, cut := range []int{0, 1, 40, 1000} {
-		whole, half := make(), make()
+		whole, half := fresh(), fresh()
 		at := func(i int) time.Time { return now.Add(time.Duration(i) * step) }
 		for i, v := range x[:cut] {
 			see(whole, at(i), v)
@@ -64,7 +65,7 @@ func TestRestoreRefusesAnotherKind(t *testing.T) {
 	if _, err := detect.Restore[*detect.EWMA](state); err == nil {
 		t.Error("got no error for the state of another kind, want one")
 	}
-	for _, bad := range [][]byte{nil, {1}, {2, 0}, {1, 200}, state[:len(state)-1], append(state[:len(state):len(state)], 0)} {
+	for _, bad := range [][]byte{nil, {1}, {2, 0}, {1, 200}, state[:len(state)-1], append(slices.Clip(state), 0)} {
 		if _, err := detect.Restore[detect.Saved](bad); err == nil {
 			t.Errorf("got no error for %v, want one", bad)
 		}
@@ -82,8 +83,8 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Add(detect.Save(nil, trend))
 	f.Add(detect.Save(nil, counter))
-	for _, make := range single {
-		d := make()
+	for _, fresh := range single {
+		d := fresh()
 		f.Add(detect.Save(nil, d.(detect.Saved)))
 		for i := range 100 {
 			d.Observe(now.Add(time.Duration(i)*step), rng.NormFloat64())
