@@ -90,12 +90,13 @@ type answer struct {
 
 // send tries the backends in turn, beginning with number first, until one takes
 // the request or refuses it for good. If none does, wait is how long to leave
-// them alone.
-func (s *backends) send(ctx context.Context, sig otlp.Signal, first int, request []byte) (r answer, wait time.Duration, err error) {
+// them alone. Nothing is tried again after ctx has ended; a try that runs then may
+// go on until cut ends.
+func (s *backends) send(ctx, cut context.Context, sig otlp.Signal, first int, request []byte) (r answer, wait time.Duration, err error) {
 	wait = s.opts.Retry.Most
 	for i := range s.list {
 		b := s.list[(first+i)%len(s.list)]
-		r, pause, failure := s.try(ctx, sig, b, request)
+		r, pause, failure := s.try(ctx, cut, sig, b, request)
 		if failure == nil || heal.Is(failure, heal.Invalid) || ctx.Err() != nil {
 			return r, 0, failure
 		}
@@ -107,7 +108,7 @@ func (s *backends) send(ctx context.Context, sig otlp.Signal, first int, request
 
 // try sends a request to one backend, with retries. pause is how long it asks
 // to be left alone after that.
-func (s *backends) try(ctx context.Context, sig otlp.Signal, b *backend, request []byte) (r answer, pause time.Duration, err error) {
+func (s *backends) try(ctx, cut context.Context, sig otlp.Signal, b *backend, request []byte) (r answer, pause time.Duration, err error) {
 	for tries := 1; ; tries++ {
 		ok, rest := b.breaker.allow(time.Now())
 		if !ok {
@@ -117,7 +118,7 @@ func (s *backends) try(ctx context.Context, sig otlp.Signal, b *backend, request
 			return r, rest, err
 		}
 		begin := time.Now()
-		call, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+		call, cancel := context.WithTimeout(cut, s.opts.Timeout)
 		r.items, r.reason, err = b.client.Export(call, sig, request)
 		cancel()
 		took := time.Since(begin)

@@ -197,16 +197,20 @@ func (g *Gateway) decide(ctx context.Context, all bool) {
 // Run works until ctx ends, then empties what is in memory within StopTimeout
 // and closes everything. Who serves requests must have stopped by then.
 func (g *Gateway) Run(ctx context.Context) error {
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
+	cut, cancelCut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelCut()
+	work, cancelWork := context.WithCancel(cut)
+	defer cancelWork()
 	var wg sync.WaitGroup
 	for _, p := range g.pipelines {
-		wg.Go(func() { p.run(work) })
+		wg.Go(func() { p.run(work, cut) })
 	}
 	g.tick(ctx, work)
 	g.stopping.Store(true)
+	deadline := time.AfterFunc(g.opts.StopTimeout, cancelCut)
+	defer deadline.Stop()
 	g.empty(work)
-	cancel()
+	cancelWork()
 	wg.Wait()
 	return g.close()
 }
@@ -238,9 +242,7 @@ func (g *Gateway) tick(ctx, work context.Context) {
 }
 
 // empty gives what is in memory a last chance.
-func (g *Gateway) empty(work context.Context) {
-	ctx, cancel := context.WithTimeout(work, g.opts.StopTimeout)
-	defer cancel()
+func (g *Gateway) empty(ctx context.Context) {
 	if g.tail != nil {
 		g.decide(ctx, true)
 	}

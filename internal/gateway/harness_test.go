@@ -218,3 +218,22 @@ func start(t *testing.T, o Options) (g *Gateway, stop func()) {
 	t.Cleanup(stop)
 	return g, stop
 }
+
+// exported waits until backends took so many spans.
+func exported(t *testing.T, g *Gateway, n uint64) {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		got := g.Stats().Pipelines[otlp.SignalTraces].Exported
+		if got >= n {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("got %d spans exported in time, want %d", got, n)
+		}
+	}
+}

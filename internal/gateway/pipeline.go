@@ -75,8 +75,9 @@ func (p *pipeline) take(ctx context.Context, request []byte, items int) error {
 	return heal.Errorf(heal.Internal, "take request", "no mode %d", p.mode)
 }
 
-// run moves requests until ctx ends.
-func (p *pipeline) run(ctx context.Context) {
+// run moves requests until ctx ends; exports that run then may go on until cut
+// ends.
+func (p *pipeline) run(ctx, cut context.Context) {
 	work := make(chan *batch)
 	var wg sync.WaitGroup
 	wg.Go(func() { p.queue.dispatch(ctx, work) })
@@ -88,7 +89,7 @@ func (p *pipeline) run(ctx context.Context) {
 			for {
 				select {
 				case b := <-work:
-					p.export(ctx, b)
+					p.export(ctx, cut, b)
 				case <-ctx.Done():
 					return
 				}
@@ -123,8 +124,8 @@ func (p *pipeline) replay(ctx context.Context) {
 }
 
 // export sends one batch and tells who waits for it.
-func (p *pipeline) export(ctx context.Context, b *batch) {
-	err := p.deliver(ctx, b)
+func (p *pipeline) export(ctx, cut context.Context, b *batch) {
+	err := p.deliver(ctx, cut, b)
 	for _, told := range b.waiters {
 		told <- err
 	}
@@ -168,13 +169,13 @@ func (p *pipeline) done(b *batch) {
 
 // deliver sends a batch, shared among the backends if that is asked for. An
 // error means that no backend has all of it.
-func (p *pipeline) deliver(ctx context.Context, b *batch) error {
+func (p *pipeline) deliver(ctx, cut context.Context, b *batch) error {
 	set := p.current()
 	places := len(set.list)
 	balance := set.opts.Balance && places > 1 && p.sig == otlp.SignalTraces
 	set.users.Done()
 	if !balance {
-		return p.sendAll(ctx, 0, b.body, b.items)
+		return p.sendAll(ctx, cut, 0, b.body, b.items)
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, places)
@@ -184,7 +185,7 @@ func (p *pipeline) deliver(ctx context.Context, b *batch) error {
 			part, result, err := s.Pick(b.body, place, places, nil)
 			p.scanners.Put(s)
 			if err == nil && result.Kept() > 0 {
-				err = p.sendAll(ctx, place, part, result.Kept())
+				err = p.sendAll(ctx, cut, place, part, result.Kept())
 			}
 			errs[place] = err
 		})
@@ -195,11 +196,11 @@ func (p *pipeline) deliver(ctx context.Context, b *batch) error {
 
 // sendAll sends a request until a backend took it or refused it for good; in
 // mode export it gives up after one round, since the sender still has it.
-func (p *pipeline) sendAll(ctx context.Context, first int, request []byte, items int) error {
+func (p *pipeline) sendAll(ctx, cut context.Context, first int, request []byte, items int) error {
 	for round := 0; ; round++ {
 		changed := p.changed()
 		set := p.current()
-		r, wait, err := set.send(ctx, p.sig, first%len(set.list), request)
+		r, wait, err := set.send(ctx, cut, p.sig, first%len(set.list), request)
 		set.users.Done()
 		switch {
 		case err == nil:
