@@ -155,9 +155,11 @@ type LoopConfig struct {
 
 // DriversConfig configures what actions may touch.
 type DriversConfig struct {
-	Processes []ProcessConfig `yaml:"processes" doc:"Processes that may be started, stopped and restarted."`
-	HTTP      HTTPConfig      `yaml:"http"`
-	Exec      ExecConfig      `yaml:"exec"`
+	Processes []ProcessConfig  `yaml:"processes" doc:"Processes that may be started, stopped and restarted."`
+	Settings  []SettingConfig  `yaml:"settings" doc:"Settings of services that may be taken back."`
+	Failovers []FailoverConfig `yaml:"failovers" doc:"Services with a backup that may be switched to."`
+	HTTP      HTTPConfig       `yaml:"http"`
+	Exec      ExecConfig       `yaml:"exec"`
 }
 
 // ProcessConfig is one process a playbook may handle.
@@ -173,6 +175,21 @@ type ProcessConfig struct {
 	ReadyTCP     string            `yaml:"ready_tcp" doc:"A host:port that accepts connections once the process serves."`
 	Grace        Duration          `yaml:"grace" doc:"Between TERM and KILL; 0 means 10s."`
 	LogFile      string            `yaml:"log_file" doc:"Absolute; empty means one in the folder processes of data_dir."`
+}
+
+// SettingConfig is the settings of one service.
+type SettingConfig struct {
+	Entity string `yaml:"entity" required:"true" doc:"Whose they are, as in service/cart; unique."`
+	URL    string `yaml:"url" required:"true" doc:"Where the service tells their version and takes one back, see docs/playbooks.md."`
+}
+
+// FailoverConfig is one service with a backup.
+type FailoverConfig struct {
+	Entity        string `yaml:"entity" required:"true" doc:"The primary, as in service/payment; unique."`
+	Backup        string `yaml:"backup" required:"true" doc:"The backup, as in service/payment-2."`
+	SwitchURL     string `yaml:"switch_url" required:"true" doc:"Where it is told and changed which one is asked, see docs/playbooks.md."`
+	PrimaryHealth string `yaml:"primary_health" required:"true" doc:"URL that answers 2xx while the primary can serve."`
+	BackupHealth  string `yaml:"backup_health" required:"true" doc:"URL that answers 2xx while the backup can serve."`
 }
 
 // HTTPConfig bounds the http driver.

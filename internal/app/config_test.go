@@ -36,6 +36,12 @@ func (c Config) normal() Config {
 	if len(c.Drivers.Processes) == 0 {
 		c.Drivers.Processes = nil
 	}
+	if len(c.Drivers.Settings) == 0 {
+		c.Drivers.Settings = nil
+	}
+	if len(c.Drivers.Failovers) == 0 {
+		c.Drivers.Failovers = nil
+	}
 	if len(c.Drivers.HTTP.Allow) == 0 {
 		c.Drivers.HTTP.Allow = nil
 	}

@@ -31,6 +31,7 @@ func (d *decoder) consistent(c *Config) {
 	d.remotes(c.Metrics.Remotes)
 	d.monitors(c.Monitors)
 	d.processes(c.Drivers.Processes)
+	d.services(c.Drivers)
 	for i, allow := range c.Drivers.Exec.Allow {
 		if !filepath.IsAbs(allow.Path) {
 			d.at(fmt.Sprintf("drivers.exec.allow[%d].path", i), "an absolute path", "is %q", allow.Path)
@@ -118,6 +119,16 @@ func (d *decoder) processes(list []ProcessConfig) {
 		if len(p.Command) > 0 && !filepath.IsAbs(p.Command[0]) {
 			d.at(key+".command", "the program's absolute path first", "begins with %q", p.Command[0])
 		}
+	}
+}
+
+func (d *decoder) services(c DriversConfig) {
+	for i, s := range c.Settings {
+		d.entity(fmt.Sprintf("drivers.settings[%d].entity", i), s.Entity)
+	}
+	for i, f := range c.Failovers {
+		d.entity(fmt.Sprintf("drivers.failovers[%d].entity", i), f.Entity)
+		d.entity(fmt.Sprintf("drivers.failovers[%d].backup", i), f.Backup)
 	}
 }
 

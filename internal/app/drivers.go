@@ -9,10 +9,12 @@ import (
 
 	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/action/exec"
+	"github.com/homeostat/homeostat/internal/action/failover"
 	"github.com/homeostat/homeostat/internal/action/http"
 	notifyaction "github.com/homeostat/homeostat/internal/action/notify"
 	"github.com/homeostat/homeostat/internal/action/process"
 	"github.com/homeostat/homeostat/internal/action/promql"
+	"github.com/homeostat/homeostat/internal/action/setting"
 	"github.com/homeostat/homeostat/internal/action/wait"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/notify"
@@ -58,7 +60,15 @@ func newDrivers(c *Config, source promql.Source, channel notify.Channel, log *sl
 	if err != nil {
 		return d, heal.Wrap("drivers.exec", err)
 	}
-	d.set, err = action.NewSet(p, h, x, promql.New(source, promql.Options{}), wait.New(), notifyaction.New(channel))
+	set, err := setting.New(settingOptions(c))
+	if err != nil {
+		return d, heal.Wrap("drivers.settings", err)
+	}
+	f, err := failover.New(failoverOptions(c))
+	if err != nil {
+		return d, heal.Wrap("drivers.failovers", err)
+	}
+	d.set, err = action.NewSet(p, h, x, set, f, promql.New(source, promql.Options{}), wait.New(), notifyaction.New(channel))
 	if err != nil {
 		return d, err
 	}
@@ -80,7 +90,15 @@ func newPreviews(c *Config) (*action.PreviewSet, error) {
 	if err != nil {
 		return nil, heal.Wrap("drivers.exec", err)
 	}
-	return action.NewPreviewSet(p, h, x, promql.New(nil, promql.Options{}), wait.New(), notifyaction.NewPreviewer())
+	set, err := setting.NewPreviewer(settingOptions(c))
+	if err != nil {
+		return nil, heal.Wrap("drivers.settings", err)
+	}
+	f, err := failover.NewPreviewer(failoverOptions(c))
+	if err != nil {
+		return nil, heal.Wrap("drivers.failovers", err)
+	}
+	return action.NewPreviewSet(p, h, x, set, f, promql.New(nil, promql.Options{}), wait.New(), notifyaction.NewPreviewer())
 }
 
 func httpOptions(c *Config) http.Options {
@@ -91,6 +109,24 @@ func execOptions(c *Config) exec.Options {
 	var opts exec.Options
 	for _, a := range c.Drivers.Exec.Allow {
 		opts.Allow = append(opts.Allow, exec.Executable{Path: a.Path, ReadOnly: a.ReadOnly, Env: a.Env})
+	}
+	return opts
+}
+
+func settingOptions(c *Config) setting.Options {
+	var opts setting.Options
+	for _, s := range c.Drivers.Settings {
+		opts.Settings = append(opts.Settings, setting.Setting{Entity: heal.EntityID(s.Entity), URL: s.URL})
+	}
+	return opts
+}
+
+func failoverOptions(c *Config) failover.Options {
+	var opts failover.Options
+	for _, f := range c.Drivers.Failovers {
+		opts.Pairs = append(opts.Pairs, failover.Pair{
+			Entity: heal.EntityID(f.Entity), BackupEntity: heal.EntityID(f.Backup), Switch: f.SwitchURL, Primary: f.PrimaryHealth, Backup: f.BackupHealth,
+		})
 	}
 	return opts
 }

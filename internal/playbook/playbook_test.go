@@ -246,6 +246,10 @@ func TestShippedTriggers(t *testing.T) {
 		want    []string
 	}{
 		{"a dead process", Subject{Pattern: heal.PatternProcessDown, Target: "service/a"}, []string{"restart-crashed-service"}},
+		{"memory that runs out", Subject{Pattern: heal.PatternMemoryPressure, Target: "service/a"}, []string{"restart-leaking-service", "restart-unhealthy-service"}},
+		{"a deadlock", Subject{Pattern: heal.PatternDeadlock, Target: "service/a"}, []string{"kill-hung-service", "restart-unhealthy-service"}},
+		{"errors since a change", Subject{Pattern: heal.PatternHighErrors, AlertName: "ErrorsAfterChange", Target: "service/a"}, []string{"restart-unhealthy-service", "roll-back-bad-setting"}},
+		{"errors beside a backup", Subject{Pattern: heal.PatternHighErrors, AlertName: "PrimaryFails", Target: "service/a"}, []string{"fail-over-to-backup", "restart-unhealthy-service"}},
 		{"a full pool", Subject{Pattern: heal.PatternPoolExhausted, Target: "service/a", Values: value(2.1)}, []string{"relieve-exhausted-pool"}},
 		{"CPU as a share", Subject{Pattern: heal.PatternCPUSaturation, Target: "service/a", Values: value(0.93)}, []string{"scale-out-busy-service"}},
 		{"CPU per cent", Subject{Pattern: heal.PatternCPUSaturation, Target: "process/a", Values: value(91)}, []string{"scale-out-busy-service"}},
