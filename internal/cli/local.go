@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 )
 
@@ -39,6 +41,11 @@ func (s *session) up() *cobra.Command {
 	return c
 }
 
+// demoFaults are what the demo can break.
+var demoFaults = []string{"crash", "slow", "leak", "hang", "badconfig", "dependency"}
+
+const faultWords = "crash, slow, leak, hang, badconfig or dependency"
+
 func (s *session) demo() *cobra.Command {
 	c := &cobra.Command{
 		Use: "demo", Short: "Start a small shop, break it, and watch it being healed", Args: cobra.NoArgs,
@@ -47,16 +54,16 @@ func (s *session) demo() *cobra.Command {
 		Example: "  homeostat demo --once\n  homeostat demo --fault crash --fault slow --json",
 	}
 	var o DemoOptions
-	c.Flags().StringSliceVar(&o.Fault, "fault", nil, "crash or slow; may be given several times; default crash")
+	c.Flags().StringSliceVar(&o.Fault, "fault", nil, faultWords+"; may be given several times; default crash")
 	c.Flags().BoolVar(&o.Once, "once", false, "end after the heal")
 	c.Flags().BoolVar(&o.JSON, "json", false, "tell it as lines of JSON")
 	c.Flags().BoolVar(&o.Keep, "keep", false, "leave the files of the demo for a look")
 	c.Flags().StringVar(&o.Shop, "shop", "", "file with a shop of your own: names, ports, upstreams (see examples/shop)")
-	must(c.RegisterFlagCompletionFunc("fault", cobra.FixedCompletions([]string{"crash", "slow"}, cobra.ShellCompDirectiveNoFileComp)))
+	must(c.RegisterFlagCompletionFunc("fault", cobra.FixedCompletions(demoFaults, cobra.ShellCompDirectiveNoFileComp)))
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		for _, f := range o.Fault {
-			if f != "crash" && f != "slow" {
-				return wrong("--fault is %q, expected crash or slow", f)
+			if !slices.Contains(demoFaults, f) {
+				return wrong("--fault is %q, expected %s", f, faultWords)
 			}
 		}
 		if s.local.Demo == nil {

@@ -29,10 +29,15 @@ type Fault string
 const (
 	Crash Fault = "crash" // the payment process dies and stays dead
 	Slow  Fault = "slow"  // the inventory's connection pool is exhausted
+
+	Leak       Fault = "leak"       // the cart keeps memory of every request
+	Hang       Fault = "hang"       // payment takes requests and answers none
+	BadConfig  Fault = "badconfig"  // a setting is pushed with which payment cannot pay
+	Dependency Fault = "dependency" // the ledger of payment is damaged, which no restart heals
 )
 
 // Faults lists them all.
-func Faults() []Fault { return []Fault{Crash, Slow} }
+func Faults() []Fault { return []Fault{Crash, Slow, Leak, Hang, BadConfig, Dependency} }
 
 // Options are what a demo may be told.
 type Options struct {
@@ -50,6 +55,10 @@ type Options struct {
 // warmUp is how long the shop runs before something is broken, so that there
 // is a time when all was well to compare with.
 const warmUp = 12 * time.Second
+
+// longWarmUp is for what grows slowly: how memory stands is compared with 30 s
+// before the fault was seen.
+const longWarmUp = 20 * time.Second
 
 // ErrNotHealed says that a fault was not healed and verified in time.
 var ErrNotHealed = errors.New("not everything was healed and verified in time")
@@ -105,8 +114,12 @@ func play(ctx context.Context, o Options, server *app.Server, stage *stage, show
 		return err
 	}
 	show.say("up", "Homeostat listens on http://%s; its log is %s", server.APIAddr(), filepath.Join(stage.dir, "homeostat.log"))
-	show.say("warming", "%s of steady load, so that Homeostat sees what is normal", warmUp)
-	if err := sleep(ctx, warmUp); err != nil {
+	warm := warmUp
+	if slices.Contains(o.Faults, Leak) {
+		warm = longWarmUp
+	}
+	show.say("warming", "%s of steady load, so that Homeostat sees what is normal", warm)
+	if err := sleep(ctx, warm); err != nil {
 		return err
 	}
 	injected := time.Now()
@@ -116,7 +129,11 @@ func play(ctx context.Context, o Options, server *app.Server, stage *stage, show
 		}
 	}
 	watched, cancel := context.WithTimeout(ctx, o.Limit)
-	defer cancel()
+	world := stage.turn(watched, o.Faults, show)
+	defer func() {
+		cancel()
+		world()
+	}()
 	cases, err := watch(watched, server.Store(), injected, stage.victims(o.Faults), show)
 	if err != nil {
 		return err
@@ -126,6 +143,9 @@ func play(ctx context.Context, o Options, server *app.Server, stage *stage, show
 	}
 	if len(cases) < len(o.Faults) {
 		return ErrNotHealed
+	}
+	if err := stage.after(ctx, o.Faults, show); err != nil {
+		return err
 	}
 	if o.Once {
 		return nil

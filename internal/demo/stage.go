@@ -1,17 +1,13 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/homeostat/homeostat/examples/shop"
@@ -54,6 +50,7 @@ func build(dir string, o Options) (*stage, error) {
 	} else {
 		s.shop = shop.Default("", next)
 	}
+	s.shop.Data = filepath.Join(dir, "shop")
 	s.shop.Telemetry.Endpoint, s.shop.Telemetry.Interval = "http://"+cfg.OTLP.HTTPListen, time.Second
 	if err := s.shop.Validate(); err != nil {
 		return nil, heal.Errorf(heal.Invalid, "shop", "%w", err)
@@ -88,8 +85,12 @@ func (s *stage) quicken(cfg *app.Config) {
 	cfg.Rules.Interval, cfg.Rules.Resend = app.Duration(time.Second), app.Duration(10*time.Second)
 	cfg.Loop.VerifyWindow = app.Duration(6 * time.Second)
 	cfg.Guard.SmallActions = 50
-	cfg.Playbooks.Trust = map[string]string{
-		"restart-crashed-service": string(heal.TrustAuto), "relieve-exhausted-pool": string(heal.TrustAuto), "restart-unhealthy-service": string(heal.TrustAuto),
+	cfg.Playbooks.Trust = map[string]string{}
+	for _, id := range []string{
+		"restart-crashed-service", "relieve-exhausted-pool", "restart-unhealthy-service", "restart-leaking-service",
+		"kill-hung-service", "roll-back-bad-setting", "fail-over-to-backup",
+	} {
+		cfg.Playbooks.Trust[id] = string(heal.TrustAuto)
 	}
 }
 
@@ -101,10 +102,41 @@ func (s *stage) manage(cfg *app.Config, self string, service shop.Service) {
 		Name: service.Name, Entity: entity, Command: []string{self, ShopCommand, filepath.Join(s.dir, "shop.yaml"), service.Name},
 		Dir: s.dir, ReadyURL: health, Grace: app.Duration(5 * time.Second),
 	})
+	// The port tells quickly that a process is gone. An answer may take longer:
+	// that none comes while the port is open is another fault.
 	cfg.Monitors = append(cfg.Monitors, app.MonitorConfig{
-		Name: service.Name + "-health", Entity: entity, Kind: "http", Target: health, Interval: app.Duration(500 * time.Millisecond),
+		Name: service.Name + "-port", Entity: entity, Kind: "tcp", Target: service.Listen, Interval: app.Duration(500 * time.Millisecond),
 		Timeout: app.Duration(2 * time.Second), Severity: string(heal.Critical),
+	}, app.MonitorConfig{
+		Name: service.Name + "-health", Entity: entity, Kind: "http", Target: health, Interval: app.Duration(500 * time.Millisecond),
+		Timeout: app.Duration(3 * time.Second), Severity: string(heal.Critical),
 	})
+	if service.Role == shop.Payment {
+		cfg.Drivers.Settings = append(cfg.Drivers.Settings, app.SettingConfig{Entity: entity, URL: "http://" + service.Admin + "/settings"})
+	}
+	for role, url := range service.Backups {
+		primary, backup := s.at(service.Upstreams[role]), s.at(url)
+		cfg.Drivers.Failovers = append(cfg.Drivers.Failovers, app.FailoverConfig{
+			Entity: string(heal.ServiceID(primary.Name)), Backup: string(heal.ServiceID(backup.Name)), SwitchURL: switchURL(service, role),
+			PrimaryHealth: service.Upstreams[role] + "/readyz", BackupHealth: url + "/readyz",
+		})
+	}
+}
+
+// switchURL is where a service tells and takes which endpoint of an upstream it
+// asks.
+func switchURL(service shop.Service, role shop.Role) string {
+	return "http://" + service.Admin + "/upstreams/" + string(role)
+}
+
+// at is the service that listens where a base URL points.
+func (s *stage) at(url string) shop.Service {
+	for _, service := range s.shop.Services {
+		if url == "http://"+service.Listen {
+			return service
+		}
+	}
+	return shop.Service{Name: url}
 }
 
 func (s *stage) names() string {
@@ -135,82 +167,4 @@ func (s *stage) stopAll(server *app.Server, show *show) {
 			show.say("stopping", "%s: %v", service.Name, err)
 		}
 	}
-}
-
-// victim is the service a fault is put into: the first of its role.
-func (s *stage) victim(f Fault) (shop.Service, error) {
-	role := map[Fault]shop.Role{Crash: shop.Payment, Slow: shop.Inventory}[f]
-	for _, service := range s.shop.Services {
-		if service.Role == role && s.used(service) {
-			return service, nil
-		}
-	}
-	return shop.Service{}, heal.Errorf(heal.Invalid, "demo", "the shop has no %s that is called, which the fault %s needs", role, f)
-}
-
-// used reports whether some other service calls this one.
-func (s *stage) used(service shop.Service) bool {
-	for _, other := range s.shop.Services {
-		for _, url := range other.Upstreams {
-			if url == "http://"+service.Listen {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (s *stage) victims(faults []Fault) []heal.EntityID {
-	var list []heal.EntityID
-	for _, f := range faults {
-		if v, err := s.victim(f); err == nil {
-			list = append(list, heal.ServiceID(v.Name))
-		}
-	}
-	return list
-}
-
-// inject breaks something. It talks to the shop alone.
-func (s *stage) inject(ctx context.Context, f Fault, server *app.Server, show *show) error {
-	v, err := s.victim(f)
-	if err != nil {
-		return err
-	}
-	switch f {
-	case Crash:
-		running, err := server.Processes().List(ctx)
-		if err != nil {
-			return err
-		}
-		for _, r := range running {
-			if r.Process == v.Name && r.Alive {
-				show.say("fault", "killing %s (process %d) with SIGKILL", v.Name, r.PID)
-				return syscall.Kill(r.PID, syscall.SIGKILL)
-			}
-		}
-		return heal.Errorf(heal.NotFound, "demo", "%s does not run", v.Name)
-	case Slow:
-		show.say("fault", "exhausting the connection pool of %s", v.Name)
-		return post(ctx, "http://"+v.Admin+"/fault", `{"kind":"pool_leak"}`)
-	}
-	return heal.Errorf(heal.Internal, "demo", "fault %s is not known", f)
-}
-
-func post(ctx context.Context, url, body string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewBufferString(body))
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }() // nothing is read from it any more
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
-	if err != nil || resp.StatusCode/100 != 2 {
-		return fmt.Errorf("POST %s: %s %s %w", url, resp.Status, text, err)
-	}
-	return nil
 }

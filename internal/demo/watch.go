@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
@@ -19,7 +20,22 @@ type show struct {
 	began time.Time
 }
 
-func newShow(o Options) *show { return &show{out: o.Stdout, json: o.JSON, began: time.Now()} }
+func newShow(o Options) *show {
+	return &show{out: &lineWriter{w: o.Stdout}, json: o.JSON, began: time.Now()}
+}
+
+// lineWriter keeps whole what is written at once: the world tells its part from
+// beside.
+type lineWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lineWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
 
 // line is one event of the demo in JSON.
 type line struct {

@@ -44,6 +44,10 @@ func TestE2EDemo(t *testing.T) {
 	}{
 		{"crash", "crash", verdict{Cause: "service/payment", Pattern: "process_down", Playbook: "restart-crashed-service", Attempts: 1, Verdict: "cleared"}},
 		{"slow", "slow", verdict{Cause: "service/inventory", Pattern: "pool_exhausted", Playbook: "relieve-exhausted-pool", Attempts: 1, Verdict: "cleared"}},
+		{"leak", "leak", verdict{Cause: "service/cart", Pattern: "memory_pressure", Playbook: "restart-leaking-service", Attempts: 1, Verdict: "cleared"}},
+		{"hang", "hang", verdict{Cause: "service/payment", Pattern: "deadlock", Playbook: "kill-hung-service", Attempts: 1, Verdict: "cleared"}},
+		{"bad configuration", "badconfig", verdict{Cause: "service/payment", Pattern: "high_errors", Playbook: "roll-back-bad-setting", Attempts: 1, Verdict: "cleared"}},
+		{"dependency", "dependency", verdict{Cause: "service/payment", Pattern: "high_errors", Playbook: "fail-over-to-backup", Attempts: 1, Verdict: "cleared"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -55,18 +59,34 @@ func TestE2EDemo(t *testing.T) {
 	}
 }
 
-// TestE2EDemoRenamed plays both faults at once in a shop in which nothing is
-// called as in ours, on ports of its own: nothing may hang on names.
+// TestE2EDemoRenamed plays the faults in a shop in which nothing is called as in
+// ours, on ports of its own: nothing may hang on names.
 func TestE2EDemoRenamed(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "shop.yaml")
-	must(t, os.WriteFile(file, renamedShop(t), 0o600))
-	got := playDemo(t, "--fault", "crash", "--fault", "slow", "--shop", file)
-	want := []verdict{
-		{Cause: "service/billing-eu", Pattern: "process_down", Playbook: "restart-crashed-service", Attempts: 1, Verdict: "cleared"},
-		{Cause: "service/warehouse_7", Pattern: "pool_exhausted", Playbook: "relieve-exhausted-pool", Attempts: 1, Verdict: "cleared"},
+	crash := verdict{Cause: "service/billing-eu", Pattern: "process_down", Playbook: "restart-crashed-service", Attempts: 1, Verdict: "cleared"}
+	slow := verdict{Cause: "service/warehouse_7", Pattern: "pool_exhausted", Playbook: "relieve-exhausted-pool", Attempts: 1, Verdict: "cleared"}
+	tests := []struct {
+		name   string
+		faults []string
+		want   []verdict
+	}{
+		{"crash and slow at once", []string{"crash", "slow"}, []verdict{crash, slow}},
+		{"leak", []string{"leak"}, []verdict{{Cause: "service/basket.v2", Pattern: "memory_pressure", Playbook: "restart-leaking-service", Attempts: 1, Verdict: "cleared"}}},
+		{"hang", []string{"hang"}, []verdict{{Cause: "service/billing-eu", Pattern: "deadlock", Playbook: "kill-hung-service", Attempts: 1, Verdict: "cleared"}}},
+		{"bad configuration", []string{"badconfig"}, []verdict{{Cause: "service/billing-eu", Pattern: "high_errors", Playbook: "roll-back-bad-setting", Attempts: 1, Verdict: "cleared"}}},
+		{"dependency", []string{"dependency"}, []verdict{{Cause: "service/billing-eu", Pattern: "high_errors", Playbook: "fail-over-to-backup", Attempts: 1, Verdict: "cleared"}}},
 	}
-	if diff := cmp.Diff(bare(got), want); diff != "" {
-		t.Errorf("verdicts, got (-) and want (+):\n%s", diff)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "shop.yaml")
+			must(t, os.WriteFile(file, renamedShop(t), 0o600))
+			args := []string{"--shop", file}
+			for _, fault := range tt.faults {
+				args = append(args, "--fault", fault)
+			}
+			if diff := cmp.Diff(bare(playDemo(t, args...)), tt.want); diff != "" {
+				t.Errorf("verdicts, got (-) and want (+):\n%s", diff)
+			}
+		})
 	}
 }
 
