@@ -51,7 +51,10 @@ func runNABMore(ctx context.Context, dir string) (result, error) {
 	if err := nabHalves(ctx, files, &r); err != nil {
 		return result{}, err
 	}
-	return r, nabQuiet(ctx, files, &r)
+	if err := nabQuiet(ctx, files, &r); err != nil {
+		return result{}, err
+	}
+	return r, nil
 }
 
 // nabQuiet counts the alarms in series that have no window.
