@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -44,15 +45,7 @@ func newTown(seed uint64, kind string, share float64) *town {
 func townService(i int) string { return fmt.Sprintf("svc-%c", 'a'+i) }
 
 func (w *town) meets(service int, kinds ...string) bool {
-	if !w.faulty || service != w.at {
-		return false
-	}
-	for _, k := range kinds {
-		if k == w.kind {
-			return w.r.Float64() < w.share
-		}
-	}
-	return false
+	return w.faulty && service == w.at && slices.Contains(kinds, w.kind) && w.r.Float64() < w.share
 }
 
 // visit is a request to a service: how long it took and whether it failed.

@@ -1,5 +1,7 @@
 package cause
 
+import "slices"
+
 // answers says which questions tell what requests lose, the entity's own word
 // before that of its callers.
 var answers = []struct {
@@ -27,7 +29,7 @@ func (s Signals) measured() []Series {
 		if !ok || len(m.Usual) == 0 {
 			continue
 		}
-		all = append(all[:len(all):len(all)], Series{
+		all = append(slices.Clip(all), Series{
 			Name: id, Measure: a.measure, Unit: m.Unit, Quantile: a.quantile,
 			Normal: m.Usual, Window: []Sample{{m.At, m.Value}},
 		})

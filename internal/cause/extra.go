@@ -28,8 +28,8 @@ type Between struct {
 	Unseen bool // the callee left no spans
 }
 
-// clear is the score from which extra time counts.
-const clear = 3.0
+// clearScore is the score from which extra time counts.
+const clearScore = 3.0
 
 // extraOf compares what the calls of an operation did with their time; nil if
 // there is too little to compare.
@@ -74,7 +74,7 @@ func (s *scene) extraTime() (extra, usual float64) {
 
 // clearly is the extra time of count calls if it is clear, else 0.
 func clearly(count int, time, score float64) float64 {
-	if !(score >= clear) || !(time > 0) || math.IsInf(time, 0) || count <= 0 {
+	if !(score >= clearScore) || !(time > 0) || math.IsInf(time, 0) || count <= 0 {
 		return 0
 	}
 	return time * float64(count)

@@ -58,9 +58,7 @@ func (w world) input(t testing.TB) cause.Input {
 	names := []string{}
 	for name, callees := range w.calls {
 		names = append(names, name)
-		for _, c := range callees {
-			names = append(names, c)
-		}
+		names = append(names, callees...)
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)

@@ -72,7 +72,7 @@ func kindOf(other int, none, some ChangeKind) ChangeKind {
 
 // describeChanges says the clearest changes in a sentence a kind.
 func describeChanges(list []Change) string {
-	text := ""
+	var text strings.Builder
 	for _, kind := range []struct {
 		kind ChangeKind
 		word string
@@ -92,10 +92,10 @@ func describeChanges(list []Change) string {
 			parts = append(parts, fmt.Sprintf("%d more", rest))
 		}
 		if len(parts) > 0 {
-			text += fmt.Sprintf(" %s: %s.", kind.word, strings.Join(parts, ", "))
+			fmt.Fprintf(&text, " %s: %s.", kind.word, strings.Join(parts, ", "))
 		}
 	}
-	return text
+	return text.String()
 }
 
 // clipWords shortens a template for a sentence.

@@ -222,11 +222,11 @@ func (t tally) unitGroup(st step) string { return t.steps[st][0].by.group }
 
 // followed gives the service below whose step explains st, "" if none does.
 func (t tally) followed(st step, scored map[step]float64) string {
-	const most, comparable = 0.5, 0.5
+	const most, alike = 0.5, 0.5
 	with := map[step]int{}
 	for _, tk := range t.steps[st] {
 		for other, by := range tk.took {
-			if scored[other] >= comparable*scored[st] && by.service != tk.by.service && by.below(tk.by) {
+			if scored[other] >= alike*scored[st] && by.service != tk.by.service && by.below(tk.by) {
 				with[other]++
 			}
 		}
