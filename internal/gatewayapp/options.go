@@ -43,7 +43,7 @@ func pipelineOf(c *Config, p *PipelineConfig, signal string) gateway.PipelineOpt
 	mode := map[string]gateway.Mode{"spool": gateway.ModeSpool, "memory": gateway.ModeMemory, "export": gateway.ModeExport}[p.Acknowledge]
 	return gateway.PipelineOptions{
 		Mode: mode, QueueBytes: p.QueueMaxBytes,
-		Spool: spool.Options{Dir: filepath.Join(c.DataDir, "spool", signal), MaxBytes: p.SpoolMaxBytes, MaxRecordBytes: 2 * c.Limits.MaxRequestBytes},
+		Spool: spool.Options{Dir: filepath.Join(c.DataDir, "spool", signal), MaxBytes: p.SpoolMaxBytes, MaxRecordBytes: 4 * c.Limits.MaxRequestBytes},
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +124,25 @@ func TestSlowSendersHoldOnlyWhatTheySent(t *testing.T) {
 	}
 	if n := s.held.Load(); n != 0 {
 		t.Errorf("got %d bytes held afterwards, want none", n)
+	}
+}
+
+// TestASlowSenderTakesNobodysPlace has one that stops in the midst of its body.
+func TestASlowSenderTakesNobodysPlace(t *testing.T) {
+	s := serveRaw(t, Options{MaxInFlight: 1}, &rawMemory{})
+	slow, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addrs().HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if _, err := io.WriteString(slow, "POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\nhalf"); err != nil {
+		t.Fatal(err)
+	}
+	for s.held.Load() == 0 { // until it is being read
+		runtime.Gosched()
+	}
+	if got := post(t, s, "/v1/logs", "application/x-protobuf", "", []byte("x")); got.code != 200 {
+		t.Errorf("got %d %s, want 200 although another sender is slow", got.code, got.body)
 	}
 }
 

@@ -1,6 +1,9 @@
 package wire
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // batch is what the aggregator needs of the spans of one request. Slices lie in
 // the request: it lives only as long as that does.
@@ -38,8 +41,19 @@ func (b *batch) reset(request []byte) {
 	b.request, b.groups, b.spans, b.peers, b.scratch = request, b.groups[:0], b.spans[:0], b.peers[:0], b.scratch[:0]
 }
 
-func (b *batch) group(service []byte) {
+// errMany says that a request would take far more memory than it has bytes.
+var errMany = errors.New("comes with more spans or resources than its size allows: a span with its ids has 30 bytes")
+
+// many is above how many spans or resources a request is refused: what is
+// remembered of them stays within a few times its size.
+func (b *batch) many() int { return 1000 + len(b.request)/20 }
+
+func (b *batch) group(service []byte) error {
+	if len(b.groups) >= b.many() {
+		return errMany
+	}
 	b.groups = append(b.groups, group{service, len(b.spans)})
+	return nil
 }
 
 func (b *batch) name(s *seen) []byte { return b.request[s.nameAt:][:s.nameLen] }
@@ -47,6 +61,9 @@ func (b *batch) name(s *seen) []byte { return b.request[s.nameAt:][:s.nameLen] }
 // add remembers a span.
 func (b *batch) add(span []byte, f *spanFields) error {
 	n := len(b.spans)
+	if n >= b.many() {
+		return errMany
+	}
 	if n == cap(b.spans) {
 		b.spans = append(b.spans, seen{})
 	}

@@ -1,6 +1,9 @@
 package wire
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -124,6 +127,17 @@ func TestRequestsWithoutKeptSpansLeaveNothing(t *testing.T) {
 	out, _, err = s.Scan(nil, NewSampler(SamplerOptions{Rate: 1}), nil)
 	if err != nil || len(out) > 0 {
 		t.Errorf("an empty request gave %d bytes, %v", len(out), err)
+	}
+}
+
+func TestEmptySpansAreNoBomb(t *testing.T) {
+	scope := append([]byte{1<<3 | typeLen}, binary.AppendUvarint(nil, 100_000)...)
+	inner := append([]byte{2<<3 | typeLen}, binary.AppendUvarint(nil, 99_996)...)
+	request := append(append(scope, inner...), bytes.Repeat([]byte{2<<3 | typeLen, 0}, 49_998)...)
+	for name, request := range map[string][]byte{"spans": request, "resources": bytes.Repeat([]byte{1<<3 | typeLen, 0}, 50_000)} {
+		if _, _, err := new(Scanner).Scan(request, NewSampler(SamplerOptions{}), nil); !errors.Is(err, errMany) {
+			t.Errorf("%s: got %v, want that there are too many", name, err)
+		}
 	}
 }
 

@@ -142,7 +142,9 @@ func (s *Scanner) resourceSpans(b []byte, sampler *Sampler) error {
 	}
 	s.service, s.draw = service, sampler.thresholdOf(service)
 	if s.observe {
-		s.seen.group(service)
+		if err := s.seen.group(service); err != nil {
+			return err
+		}
 	}
 	m := s.open(1<<3|typeLen, len(b))
 	kept := s.result.Kept()
