@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -153,8 +154,28 @@ func tellRun(p *page, r *form.Run) {
 		rows = append(rows, []string{t.ID, t.Action, t.State, strconv.Itoa(t.Attempt), undo, said(t)})
 	}
 	p.table([]string{"TASK", "ACTION", "STATE", "TRY", "UNDO", "WHAT"}, rows, 5, 0, 1)
+	if r.DryRun {
+		for i := range r.Tasks {
+			p.preview(&r.Tasks[i])
+		}
+	}
 	for _, w := range r.Waits {
 		p.waits(w)
+	}
+}
+
+// preview writes all that a dry run says of one task.
+func (p *page) preview(t *form.Task) {
+	p.title(t.ID)
+	for line := range strings.Lines(t.Preview) {
+		p.line("  %s", strings.TrimSuffix(line, "\n"))
+	}
+	for _, g := range t.Guards {
+		answer := "yes"
+		if !g.Allows {
+			answer = "no "
+		}
+		p.wrapped("  guard "+g.Rule+": "+answer+" ", g.Reason.Text)
 	}
 }
 
@@ -168,7 +189,8 @@ func said(t *form.Task) string {
 	case t.Refusal != nil:
 		return t.Refusal.Text
 	case t.Preview != "":
-		return t.Preview
+		first, _, _ := strings.Cut(t.Preview, "\n")
+		return first
 	}
 	return t.Name
 }

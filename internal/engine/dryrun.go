@@ -74,23 +74,40 @@ func (d *DryRunner) preview(ctx context.Context, book Book, run *heal.Run, t *he
 	if p.Diff != "" {
 		t.Preview += "\n" + p.Diff
 	}
-	verdict, err := d.verdict(ctx, run, work)
-	switch {
-	case err != nil:
+	if ask := book.Plan().task(t.ID).Confirm; ask != nil {
+		t.Preview += "\n" + wouldAsk(book.Plan(), ask, run, t.ID)
+	}
+	said, err := d.guards(ctx, run, work)
+	if err != nil {
 		t.Preview += fmt.Sprintf("\nThe guards could not be asked: %v", err)
-	case !verdict.Allowed():
-		t.Refusal = &verdict.Reason
-		t.Preview += "\nA guard would refuse it now: " + verdict.Reason.Text
+		return
+	}
+	if v := said.Verdict; !v.Allowed() {
+		t.Refusal = &v.Reason
+		t.Preview += "\nA guard would refuse it now: " + v.Reason.Text
+	}
+	for _, f := range said.Rules {
+		t.Guards = append(t.Guards, heal.GuardWord{Rule: string(f.Rule), Allows: f.Allows, Reason: f.Reason})
 	}
 }
 
-func (d *DryRunner) verdict(ctx context.Context, run *heal.Run, work Work) (v guard.Verdict, err error) {
+// wouldAsk says whom a task would ask.
+func wouldAsk(plan *Plan, ask *Ask, run *heal.Run, task string) string {
+	question := ask.Question
+	if plan.Question != nil {
+		question = plan.Question(run, task)
+	}
+	return fmt.Sprintf("Would first ask %d of %s within %s: %s", max(ask.Quorum, 1), ask.Owner, ask.Within, question)
+}
+
+// guards asks every guard what it would say now.
+func (d *DryRunner) guards(ctx context.Context, run *heal.Run, work Work) (said guard.Explanation, err error) {
 	err = d.Store.View(ctx, func(r store.Reader) error {
 		t := try{work: work, spec: d.Specs[work.Action]}
 		opts := d.Options
 		opts.defaults()
-		v, err = guard.Look(r, request(run, &t), opts.Limits, opts.Clock())
+		said, err = guard.Explain(r, request(run, &t), opts.Limits, opts.Clock())
 		return err
 	})
-	return v, err
+	return said, err
 }

@@ -95,6 +95,7 @@ type TaskRun struct {
 	Attempt   int            `json:"attempt"` // 1 while and after the first try
 	Output    map[string]any `json:"output,omitempty"`
 	Preview   string         `json:"preview,omitempty"` // dry run: what would be done
+	Guards    []GuardWord    `json:"guards,omitempty"`  // dry run: what every guard would say
 	Error     string         `json:"error,omitempty"`
 	ErrorKind string         `json:"error_kind,omitempty"`
 	Refusal   *Reason        `json:"refusal,omitempty"` // a guard said no
@@ -105,6 +106,13 @@ type TaskRun struct {
 	Undo      *UndoRun       `json:"undo,omitempty"`
 	Kept      bool           `json:"kept,omitempty"`  // completed by the run this one goes on with
 	Order     int            `json:"order,omitempty"` // position among completed tasks, for rollback
+}
+
+// GuardWord is what one guard would say to a task now.
+type GuardWord struct {
+	Rule   string `json:"rule"`
+	Allows bool   `json:"allows"`
+	Reason Reason `json:"reason"`
 }
 
 // UndoRun is the compensation of one completed task.
@@ -142,7 +150,7 @@ type Consent struct {
 // Asks reports whether somebody who may answer under these names, their own
 // and those of their roles, is among those who are asked.
 func (a *Approval) Asks(names []string) bool {
-	for _, owner := range strings.Split(a.Owner, ", ") {
+	for _, owner := range strings.SplitSeq(a.Owner, ", ") {
 		if slices.Contains(names, owner) {
 			return true
 		}

@@ -49,6 +49,7 @@ type Task struct {
 	Attempt   int            `json:"attempt" doc:"1 while and after the first try."`
 	Output    map[string]any `json:"output,omitempty"`
 	Preview   string         `json:"preview,omitempty" doc:"Dry run: what would be done."`
+	Guards    []GuardWord    `json:"guards,omitempty" doc:"Dry run: what every guard would say now."`
 	Error     string         `json:"error,omitempty"`
 	ErrorKind string         `json:"error_kind,omitempty"`
 	Refusal   *Reason        `json:"refusal,omitempty" doc:"A guard said no."`
@@ -58,6 +59,13 @@ type Task struct {
 	EndedAt   time.Time      `json:"ended_at,omitzero"`
 	Undo      *Undo          `json:"undo,omitempty"`
 	Kept      bool           `json:"kept,omitempty" doc:"Completed by the run this one goes on with."`
+}
+
+// GuardWord is what one guard would say.
+type GuardWord struct {
+	Rule   string `json:"rule" example:"cooldown"`
+	Allows bool   `json:"allows"`
+	Reason Reason `json:"reason"`
 }
 
 // Undo is the compensation of one completed task.
@@ -149,6 +157,9 @@ func ofTask(t heal.TaskRun) Task {
 	out := Task{
 		ID: t.ID, Name: t.Name, Action: t.Action, State: string(t.State), Attempt: t.Attempt, Output: t.Output, Preview: t.Preview,
 		Error: t.Error, ErrorKind: t.ErrorKind, Approval: ofApproval(t.Approval), DueAt: utc(t.DueAt), StartedAt: utc(t.StartedAt), EndedAt: utc(t.EndedAt), Kept: t.Kept,
+	}
+	for _, g := range t.Guards {
+		out.Guards = append(out.Guards, GuardWord{Rule: g.Rule, Allows: g.Allows, Reason: OfReason(g.Reason)})
 	}
 	if t.Refusal != nil {
 		r := OfReason(*t.Refusal)
