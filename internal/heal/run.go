@@ -150,7 +150,7 @@ type Consent struct {
 // Asks reports whether somebody who may answer under these names, their own
 // and those of their roles, is among those who are asked.
 func (a *Approval) Asks(names []string) bool {
-	for _, owner := range strings.SplitSeq(a.Owner, ", ") {
+	for owner := range strings.SplitSeq(a.Owner, ", ") {
 		if slices.Contains(names, owner) {
 			return true
 		}
