@@ -122,7 +122,7 @@ func measureEngine(ctx context.Context, o *options, r *report) (err error) {
 	}
 	heard := ends{make(chan struct{}, 256)}
 	e := engine.New(db, set, engine.Playbooks{Specs: set.Specs()}, engine.Options{
-		Owner: "bench", Sole: true, Clock: time.Now, Entropy: rand.Reader,
+		Owner: "bench", Sole: true, Clock: time.Now, Entropy: rand.Reader, Limits: counted(),
 		Listener: app.Audited(audit.NewRecorder(time.Now, rand.Reader), heard),
 	})
 	running, stop := context.WithCancel(ctx)

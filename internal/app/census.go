@@ -284,15 +284,12 @@ func (n *census) population(g *topology.Graph) map[heal.Scope]int {
 	alone := map[heal.EntityID]heal.Scope{} // what is no part of a service
 	entities := g.Entities()
 	add := func(e heal.Entity, count int) {
-		switch e.ID.Kind() {
-		case heal.KindService:
+		switch kind := e.ID.Kind(); {
+		case kind == heal.KindService:
 			s := e.Scope.WithService(e.ID.Name())
 			parts[s] = max(parts[s], count)
-		case heal.KindExternal:
-		default:
-			if e.Scope.Service == "" {
-				alone[e.ID] = e.Scope
-			}
+		case kind != heal.KindExternal && e.Scope.Service == "":
+			alone[e.ID] = e.Scope
 		}
 	}
 	within := map[heal.Scope]int{}

@@ -94,6 +94,11 @@ func TestDocsExamples(t *testing.T) {
 				t.Error(problems)
 			}
 		}},
+		{"guards.md", "guard:", func(t *testing.T, text []byte) {
+			if _, problems := Parse("example.yaml", text, nil); len(problems) > 0 {
+				t.Error(problems)
+			}
+		}},
 		{"playbooks.md", "playbook_id:", func(t *testing.T, text []byte) {
 			p, problems := playbook.Parse("example.yaml", text)
 			if len(problems) == 0 {

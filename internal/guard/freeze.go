@@ -27,7 +27,7 @@ func freeze(q *question) Verdict {
 	}
 	for i := range q.base.Freezes {
 		f := &q.base.Freezes[i]
-		if !f.Scope.Contains(q.Request.Scope) {
+		if !f.Scope.Contains(q.Scope) {
 			continue
 		}
 		on, until := f.Calendar.At(q.now)
@@ -36,7 +36,7 @@ func freeze(q *question) Verdict {
 		}
 		v := refuse(RuleFreeze, until, map[string]any{"freeze": f.Name, "scope": where(f.Scope), "until": until},
 			"change freeze %s holds for %s until %s (%s)", f.Name, where(f.Scope), clock(until), f.Why)
-		v.Page, v.Scope = true, q.Request.Scope
+		v.Page, v.Scope = true, q.Scope
 		return v
 	}
 	return Verdict{}
@@ -50,7 +50,7 @@ func freezeClear(q *question) string {
 	reach := 0
 	for i := range q.base.Freezes {
 		f := &q.base.Freezes[i]
-		if !f.Scope.Contains(q.Request.Scope) {
+		if !f.Scope.Contains(q.Scope) {
 			continue
 		}
 		reach++

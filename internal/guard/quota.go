@@ -54,7 +54,7 @@ func quota(q *question) Verdict {
 	if !budgeted(&q.Request, &q.History) {
 		return Verdict{}
 	}
-	mine := q.base.quota(q.Request.Scope.Tenant)
+	mine := q.base.quota(q.Scope.Tenant)
 	if runs := q.tenantRuns(&mine); mine.Actions > 0 && len(runs) >= mine.Actions {
 		free := runs[mine.Actions-1].At.Add(mine.Window)
 		return refuse(RuleQuota, free, map[string]any{"tenant": mine.Tenant, "actions": len(runs), "limit": mine.Actions},
@@ -84,7 +84,7 @@ func (q *question) tenantRuns(mine *Quota) []Act {
 }
 
 func quotaClear(q *question) string {
-	mine := q.base.quota(q.Request.Scope.Tenant)
+	mine := q.base.quota(q.Scope.Tenant)
 	parts := []string{fmt.Sprintf("tenant %s has priority %s", mine.Tenant, orNormal(mine.Priority))}
 	if mine.Actions > 0 {
 		parts = append(parts, fmt.Sprintf("it has had %s within %s, its quota is %d", count(len(q.tenantRuns(&mine)), "run"), mine.Window, mine.Actions))

@@ -347,8 +347,11 @@ func TestDestructiveIsProvenByHeals(t *testing.T) {
 		result   heal.AttemptResult
 		allowed  bool
 	}{
-		{"wipe", heal.AttemptHealed, false}, {"wipe", heal.AttemptHealed, false}, {"wipe", heal.AttemptIneffective, false},
-		{"other", heal.AttemptHealed, false}, {"wipe", heal.AttemptHealed, true},
+		{"wipe", heal.AttemptHealed, false},
+		{"wipe", heal.AttemptHealed, false},
+		{"wipe", heal.AttemptIneffective, false},
+		{"other", heal.AttemptHealed, false},
+		{"wipe", heal.AttemptHealed, true},
 	} {
 		record(i, o.playbook, o.result)
 		var v guard.Verdict
@@ -376,8 +379,13 @@ func TestPagesOnce(t *testing.T) {
 		after time.Duration
 		told  bool
 	}{
-		{storm, 0, true}, {storm, time.Second, false}, {other, time.Second, true}, {storm, 15*time.Minute - 1, false}, {storm, 15 * time.Minute, true},
-		{guard.Recall(storm.Reason, nth(0).Scope), 16 * time.Minute, false}, {guard.Verdict{Rule: guard.RuleBlast}, 0, false},
+		{storm, 0, true},
+		{storm, time.Second, false},
+		{other, time.Second, true},
+		{storm, 15*time.Minute - 1, false},
+		{storm, 15 * time.Minute, true},
+		{guard.Recall(storm.Reason, nth(0).Scope), 16 * time.Minute, false},
+		{guard.Verdict{Rule: guard.RuleBlast}, 0, false},
 	} {
 		if got := page(want.v, want.after); got != want.told {
 			t.Errorf("page %d: got %t, want %t", i, got, want.told)

@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -42,9 +43,7 @@ func newWard(t *testing.T, beds int, more settings) *ward {
 	all := settings{
 		"monitors": monitors, "loop": settings{"settle": "3s", "verify_window": "2s", "min_confidence": 0}, "notify": settings{"webhook_url": w.phone.URL},
 	}
-	for key, value := range more {
-		all[key] = value
-	}
+	maps.Copy(all, more)
 	w.house = newHouse(t, all, reviving("MonitorFailed", w.world.URL))
 	w.start()
 	return w
