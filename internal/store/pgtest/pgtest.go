@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package pgtest runs real PostgreSQL servers for tests: each in a temporary
 // folder, on a Unix socket in it and on loopback, as a user that is not root.
 //
