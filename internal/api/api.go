@@ -99,6 +99,8 @@ type Options struct {
 	AuditHead  string // file with the head of the audit's chain; empty: none
 	Accounts   auth.Authenticator
 	Principals Principals
+	Keeper     Keeper
+	Scratch    string // folder for copies on their way out; empty: the system's
 	Engine     Engine
 	Cases      Cases
 	Alerts     Alerts
@@ -130,6 +132,7 @@ func (o *Options) defaults() error {
 		{"Audit", o.Audit == nil},
 		{"Accounts", o.Accounts == nil},
 		{"Principals", o.Principals == nil},
+		{"Keeper", o.Keeper == nil},
 		{"Engine", o.Engine == nil},
 		{"Cases", o.Cases == nil},
 		{"Alerts", o.Alerts == nil},
@@ -182,7 +185,7 @@ func New(o Options) (http.Handler, error) {
 	inner := http.NewServeMux()
 	s.api = humago.New(inner, s.description())
 	for _, register := range []func(){
-		s.incidents, s.watch, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.system,
+		s.incidents, s.watch, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
 	} {
 		register()
 	}

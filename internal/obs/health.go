@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,13 +84,13 @@ func (r Report) Err() error {
 	if r.OK {
 		return nil
 	}
-	text := r.Text
+	text := []string{r.Text}
 	for _, c := range r.Checks {
 		if !c.OK {
-			text += "; " + c.Name + ": " + c.Text
+			text = append(text, c.Name+": "+c.Text)
 		}
 	}
-	return heal.Errorf(heal.Transient, "", "%s", text)
+	return heal.Errorf(heal.Transient, "", "%s", strings.Join(text, "; "))
 }
 
 // Live answers whether the process works at all: 200, or 503 when only a

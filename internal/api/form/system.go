@@ -175,3 +175,9 @@ type PlaybookDiff struct {
 	To   int    `json:"to"`
 	Diff string `json:"diff"`
 }
+
+// StoreCheck says whether the store is undamaged.
+type StoreCheck struct {
+	OK   bool   `json:"ok"`
+	Text string `json:"text"`
+}
