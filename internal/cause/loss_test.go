@@ -285,7 +285,10 @@ func FuzzSeries(f *testing.F) {
 			for _, m := range []cause.Measure{cause.MeasureErrors, cause.MeasureLatency, cause.MeasureTraffic, cause.MeasureCPU, "unheard of"} {
 				s.Series = append(s.Series, cause.Series{Name: "x", Measure: m, Unit: "%", Quantile: b, Normal: samples(r.IntN(40)), Window: samples(r.IntN(6))})
 			}
-			s.Departs = []cause.Departure{{Score: a, Expected: b, Follows: id("b")}}
+			s.Departs = []cause.Departure{{Score: a, Expected: b, Follows: id("b")}, {Score: b, Outward: true, Toward: id("c")}}
+			s.Spans = []cause.Operation{{Name: "op", Count: r.IntN(9), Slower: &a, Extra: &cause.Extra{
+				Usual: a, Self: b, SelfScore: a, Between: []cause.Between{{Callee: id("b"), Time: a, Score: b}, {Callee: id("d"), Time: b, Score: 9, Unseen: true}},
+			}}}
 			s.Metrics = map[string]cause.Metric{cause.ErrorRatio: {Value: a, Usual: samples(3), At: now}}
 			in.Signals[id(name)] = s
 		}

@@ -123,7 +123,7 @@ func offBy(samples []Sample, k, n int, base float64) []float64 {
 		sums[i+1] = sums[i] + s.Value
 	}
 	n = min(n, max(1, len(samples)/2))
-	var out []float64
+	out := make([]float64, 0, len(samples))
 	for at := k; at+n <= len(samples); at++ {
 		off := (sums[at+n]-sums[at])/float64(n) - base
 		if k > 0 {
