@@ -55,7 +55,9 @@ func (s *Server) answer(sig Signal, enc format, count int, err error) ([]byte, e
 		count = max(count-rejected.Count, 0)
 	}
 	s.stats[sig].items.Add(uint64(count))
-
+	if !partial && enc == protobuf {
+		return nil, nil // an empty message: everything was taken
+	}
 	resp := newResponse(sig, rejected)
 	if enc == jsonText {
 		return resp.MarshalJSON()
