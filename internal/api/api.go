@@ -8,9 +8,10 @@
 //
 // Who may do what: reading needs a role that sees; acting on cases, alerts and
 // runs, starting playbooks and turning kill switches on and off needs operator;
-// answering an approval needs approver, or to be the role or the identity the
-// question names; handing alerts in needs sender or operator. Roles hold within
-// their scopes, lists show what their reader may see.
+// answering a question needs to be the person it names or to hold a role it
+// names; changing playbooks needs admin of the whole installation; handing alerts
+// in needs sender or operator. Roles hold within their scopes, lists show what
+// their reader may see.
 package api
 
 import (

@@ -21,11 +21,10 @@ import (
 type Options struct {
 	Store  store.Store
 	Specs  map[string]action.Spec
-	Files  func() ([]playbook.File, error)             // what is shipped and what is in the folder, read anew
-	Adjust func([]*playbook.Compiled)                  // changes books before they are in force, as for a configured trust; may be nil
-	Use    func([]*playbook.Compiled)                  // puts books in force
-	Every  time.Duration                               // between looks at the files and the store; default 5 s
-	Told   func(found playbook.Problems, failed error) // hears of each change of what is wrong; may be nil
+	Files  func() ([]playbook.File, error) // what is shipped and what is in the folder, read anew
+	Adjust func([]*playbook.Compiled)      // changes books before they are in force, as for a configured trust; may be nil
+	Use    func([]*playbook.Compiled)      // puts books in force
+	Every  time.Duration                   // between looks at the files and the store; default 5 s
 	Clock  func() time.Time
 	Logger *slog.Logger
 }
@@ -34,7 +33,8 @@ type Options struct {
 // person changed one since, those of that change. It may be used by several
 // goroutines at once.
 type Library struct {
-	opts Options
+	opts   Options
+	failed string // why the last look failed; of Run alone
 
 	mu       sync.Mutex
 	print    string            // of the files, as last taken
@@ -43,7 +43,6 @@ type Library struct {
 	inForce  map[string]*playbook.Compiled
 	digests  map[string]string // of what is in force
 	problems playbook.Problems
-	failed   string
 }
 
 // New makes a library; Sync fills it.
@@ -65,8 +64,14 @@ func (l *Library) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if err := l.Sync(ctx); err != nil && ctx.Err() == nil {
-			l.opts.Logger.Error("look for changed playbooks", slog.Any("error", err))
+			failed := err.Error()
+			if failed != l.failed { // each reason once, not at every look
+				l.opts.Logger.Error("look for changed playbooks", slog.Any("error", err))
+			}
+			l.failed = failed
+			continue
 		}
+		l.failed = ""
 	}
 }
 
@@ -75,21 +80,6 @@ func (l *Library) Run(ctx context.Context) error {
 func (l *Library) Sync(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err := l.sync(ctx)
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text != l.failed {
-		l.failed = text
-		if l.opts.Told != nil {
-			l.opts.Told(l.problems, err)
-		}
-	}
-	return err
-}
-
-func (l *Library) sync(ctx context.Context) error {
 	files, err := l.opts.Files()
 	if err != nil {
 		return err // a folder that cannot be read is not one without files
@@ -111,9 +101,6 @@ func (l *Library) sync(ctx context.Context) error {
 		l.problems = problems
 		for _, p := range problems {
 			l.opts.Logger.Warn("playbook has a mistake, what was in force stays", slog.String("file", p.File), slog.Int("line", p.Line), slog.String("key", p.Key), slog.String("problem", p.Text))
-		}
-		if l.opts.Told != nil {
-			l.opts.Told(problems, nil)
 		}
 	}
 	return nil
