@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,8 +32,9 @@ type census struct {
 	seen     store.Revision
 	at       time.Time // when the cases were as they are here; zero: never
 	graph    *topology.Graph
-	size     map[heal.Scope]int // of graph
-	standing map[heal.Scope]guard.Standing
+	size     map[heal.Scope]int            // of graph
+	counts   map[heal.Scope]*ills          // of the cases as they are now
+	standing map[heal.Scope]guard.Standing // asked for since; nil: count anew
 }
 
 // instances says that there are so many of an entity.
@@ -195,7 +197,7 @@ func (n *census) take(inc *heal.Incident) {
 // mostNamed is how many bad entities a standing names.
 const mostNamed = 20
 
-// Standing implements guard.Census.
+// Standing implements guard.Census, for services and clusters.
 func (n *census) Standing(scope heal.Scope, within time.Duration, now time.Time) guard.Standing {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -205,45 +207,71 @@ func (n *census) Standing(scope heal.Scope, within time.Duration, now time.Time)
 	if g := n.topology.Snapshot(); g != n.graph || n.size == nil {
 		n.graph, n.size, n.standing = g, n.population(g), nil
 	}
+	if n.standing == nil {
+		n.standing, n.counts = map[heal.Scope]guard.Standing{}, n.tally()
+	}
 	if s, ok := n.standing[scope]; ok {
 		return s
 	}
 	s := guard.Standing{Instances: n.size[scope], Known: n.size[scope] > 0, At: n.at}
-	bad := map[heal.EntityID]bool{}
-	begins := map[string]map[heal.EntityID]time.Time{}
-	for _, c := range n.cases {
-		for _, e := range c.primary {
-			if scope.Contains(n.scopeOf(c.scope, e)) {
-				bad[e] = true
+	if c := n.counts[scope]; c != nil {
+		s.Bad = len(c.bad)
+		s.Worst = slices.Sorted(maps.Keys(c.bad))
+		s.Worst = s.Worst[:min(len(s.Worst), mostNamed)]
+		for name, times := range c.begins {
+			if k := atOnce(times, within); k > s.Spread.Entities || k == s.Spread.Entities && name < s.Spread.Fault {
+				s.Spread = guard.Spread{Fault: name, Entities: k}
 			}
 		}
-		for _, f := range c.faults {
-			if !scope.Contains(n.scopeOf(f.Scope, f.Key.Entity)) {
-				continue
-			}
-			name := cmp.Or(f.AlertName, string(f.Key.Type))
-			if begins[name] == nil {
-				begins[name] = map[heal.EntityID]time.Time{}
-			}
-			begins[name][f.Key.Entity] = f.Began
-		}
-	}
-	s.Bad = len(bad)
-	for e := range bad {
-		s.Worst = append(s.Worst, e)
-	}
-	slices.Sort(s.Worst)
-	s.Worst = s.Worst[:min(len(s.Worst), mostNamed)]
-	for name, times := range begins {
-		if k := atOnce(times, within); k > s.Spread.Entities || k == s.Spread.Entities && name < s.Spread.Fault {
-			s.Spread = guard.Spread{Fault: name, Entities: k}
-		}
-	}
-	if n.standing == nil {
-		n.standing = map[heal.Scope]guard.Standing{}
 	}
 	n.standing[scope] = s
 	return s
+}
+
+// ills are what is bad in one scope.
+type ills struct {
+	bad    map[heal.EntityID]bool
+	begins map[string]map[heal.EntityID]time.Time // by the name of the fault
+}
+
+// tally goes through the cases once and counts them in every scope around what
+// is bad. The caller holds mu.
+func (n *census) tally() map[heal.Scope]*ills {
+	all := map[heal.Scope]*ills{}
+	in := func(scope heal.Scope) *ills {
+		if all[scope] == nil {
+			all[scope] = &ills{map[heal.EntityID]bool{}, map[string]map[heal.EntityID]time.Time{}}
+		}
+		return all[scope]
+	}
+	for _, c := range n.cases {
+		for _, e := range c.primary {
+			for _, scope := range around(n.scopeOf(c.scope, e)) {
+				in(scope).bad[e] = true
+			}
+		}
+		for _, f := range c.faults {
+			name := cmp.Or(f.AlertName, string(f.Key.Type))
+			for _, scope := range around(n.scopeOf(f.Scope, f.Key.Entity)) {
+				begins := in(scope).begins
+				if begins[name] == nil {
+					begins[name] = map[heal.EntityID]time.Time{}
+				}
+				begins[name][f.Key.Entity] = f.Began
+			}
+		}
+	}
+	return all
+}
+
+// around are the service and the cluster of a scope, the levels guards look at.
+func around(s heal.Scope) []heal.Scope {
+	wide := s
+	wide.Service = ""
+	if wide == s {
+		return []heal.Scope{wide}
+	}
+	return []heal.Scope{s, wide}
 }
 
 // atOnce is how many of the times lie within one length of time, at most.
