@@ -22,6 +22,7 @@ type ledger struct {
 	losses  map[heal.EntityID]shift   // of all that are measured
 	passed  map[heal.EntityID]float64 // share of the alerted entity's loss that runs through it
 	own     map[heal.EntityID]float64 // share that begins in it; 1 in all
+	counted bool                      // requests are counted
 	refuted bool                      // the alerted entity is measured well and loses nothing
 }
 
@@ -45,7 +46,7 @@ func (s *scene) newLedger() *ledger {
 	began, requests := s.in.Incident.BeganAt, 1.0
 	if counts, ok := accounted(s.in.Signals[s.alerted].measured(), MeasureTraffic); ok {
 		if usual := finite(counts.Normal); len(usual) > 0 {
-			requests = median(usual)
+			requests, l.counted = median(usual), true
 		}
 	}
 	mine, measured := lossOf(s.in.Signals[s.alerted].measured(), l.measure, began, requests)
@@ -175,18 +176,34 @@ type debtor struct {
 }
 
 // losing gives what an entity calls that loses too. If they lose more together
-// than the entity, they are held to account in proportion.
+// than the entity, they are held to account in proportion. Where requests are
+// not counted it is not known how often each is called: then none is taken to
+// cost more than the entity lost, and the more unusual loss weighs more.
 func (l *ledger) losing(s *scene, id heal.EntityID) []debtor {
 	var found []debtor
-	total := max(l.losses[id].by, 0)
-	sum := 0.0
+	total := l.losses[id].by
+	if !(total > 0) {
+		return nil
+	}
+	sum, plain := 0.0, 0.0
 	for _, d := range l.measuredBelow(s, id) {
-		if loss := l.losses[d]; loss.surprise > 1 && loss.by > 0 && !s.dependsOn(d, id) {
-			found = append(found, debtor{d, loss.by})
-			sum += loss.by
+		loss := l.losses[d]
+		if loss.surprise <= 1 || loss.by <= 0 || s.dependsOn(d, id) {
+			continue
 		}
+		by := loss.by
+		if !l.counted {
+			by = min(by, total)
+			plain += by
+			by *= loss.surprise
+		}
+		found = append(found, debtor{d, by})
+		sum += by
 	}
 	whole := max(total, sum)
+	if !l.counted {
+		whole = sum * max(1, total/plain)
+	}
 	for i := range found {
 		found[i].part /= whole
 	}
