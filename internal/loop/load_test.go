@@ -29,7 +29,7 @@ func TestBurst(t *testing.T) {
 		r.accept(group...)
 	}
 	accepted := time.Now()
-	r.until("every step to begin", func() bool { return r.countOf(store.Actions) >= n })
+	r.until("every effect", func() bool { return len(r.world.done()) >= n })
 
 	runs := r.runs()
 	var waits []time.Duration
@@ -42,7 +42,6 @@ func TestBurst(t *testing.T) {
 	if cases := r.countOf(store.Incidents); cases != n || len(runs) != n {
 		t.Errorf("got %d cases and %d runs, want %d and %d", cases, len(runs), n, n)
 	}
-	r.until("every effect", func() bool { return len(r.world.done()) >= n })
 	targets := map[string]bool{}
 	for _, e := range r.world.done() {
 		targets[e] = true
