@@ -404,7 +404,7 @@ func TestRefusalNeverSpends(t *testing.T) {
 	tables := []store.Table{store.Actions, store.Leases, store.Switches, store.Outcomes}
 	refused := map[guard.Rule]int{}
 	at := now
-	for i := range 400 {
+	for i := range 200 {
 		at = at.Add(time.Duration(rng.IntN(20)) * time.Second)
 		req := nth(rng.IntN(20))
 		req.Run = heal.RunID(fmt.Sprintf("r%d", i))
