@@ -54,6 +54,7 @@ var imports = map[string][]string{
 	// What is remembered, and who may.
 	"store":          {"heal"},
 	"store/postgres": {"store/query", "store/turn"}, // what all engines do alike
+	"store/sqlite":   {"store/query", "store/turn"},
 	"auth":           {"heal", "store"},
 	"audit":          {"heal", "store"},
 

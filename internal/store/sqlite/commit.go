@@ -36,7 +36,7 @@ func (db *DB) update(ctx context.Context, f func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return heal.Errorf(heal.Transient, "update", "%w", err)
 	}
-	if err := db.turn.take(ctx); err != nil {
+	if err := db.turn.Take(ctx); err != nil {
 		return heal.Wrap("update", err)
 	}
 	g, err := db.join(ctx, f)
@@ -129,11 +129,11 @@ func (db *DB) undo(before store.Revision) {
 
 // handOver gives the open transaction to the next in line, or commits it.
 func (db *DB) handOver() {
-	if g := db.group; g != nil && g.size < groupSize && time.Since(g.began) < groupTime && db.turn.pass() {
+	if g := db.group; g != nil && g.size < groupSize && time.Since(g.began) < groupTime && db.turn.Pass() {
 		return
 	}
 	db.commit()
-	db.turn.free()
+	db.turn.Free()
 }
 
 // commit makes the open transaction durable and answers all that share it.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/turn"
 )
 
 // DB is a store in one SQLite file. The function given to Update must not call
@@ -22,7 +23,7 @@ type DB struct {
 	path   string
 	tables map[store.Table]*table
 	lock   *os.File
-	turn   turn
+	turn   turn.Turn
 
 	// Owned by whoever holds the turn.
 	writer *session
@@ -77,7 +78,7 @@ func open(ctx context.Context, o Options, migrations []migration) (_ *DB, err er
 	db := &DB{
 		path:    path,
 		tables:  compileTables(store.Schema),
-		turn:    turn{limit: cmp.Or(o.Queue, 1024)},
+		turn:    turn.Turn{Limit: cmp.Or(o.Queue, 1024)},
 		readers: make(chan *session, cmp.Or(o.Readers, 4)),
 		done:    make(chan struct{}),
 		changed: make(chan struct{}),
@@ -141,7 +142,7 @@ func prepareFile(path string) (string, error) {
 // Close waits for the updates and views already begun, then lets go of the
 // file. Later calls of any method but Close are refused as Transient.
 func (db *DB) Close() error {
-	if !db.turn.close() {
+	if !db.turn.Close() {
 		return nil
 	}
 	db.commit() // what the last update in line left open
@@ -239,6 +240,6 @@ func (db *DB) Now(context.Context) (time.Time, error) { return time.Now().UTC(),
 
 // Stats gives the counts so far.
 func (db *DB) Stats() Stats {
-	waiting, refused := db.turn.stats()
+	waiting, refused := db.turn.Stats()
 	return Stats{Updates: db.updates.Load(), Commits: db.commits.Load(), Refused: refused, Waiting: waiting}
 }

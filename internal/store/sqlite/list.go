@@ -1,164 +1,124 @@
 package sqlite
 
 import (
-	"cmp"
+	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/query"
 )
 
-// List gives one page. Nulls come first, as the smallest values. An order over
-// a nullable column is read as two runs, the nulls and the values, because SQL
-// compares a null with nothing and each run alone can follow an index.
+// List gives one page.
 func (r *reader) List(q store.Query) (store.Page, error) {
 	op := "list " + string(q.Table)
 	if err := r.ready(op); err != nil {
 		return store.Page{}, err
 	}
-	l, err := r.prepare(op, q)
+	t, err := r.db.table(op, q.Table)
 	if err != nil {
 		return store.Page{}, err
 	}
-	var page store.Page
-	for _, run := range l.runs {
-		page.Records, err = r.fetch(l, run, page.Records)
+	l, err := t.Prepare(op, q)
+	if err != nil {
+		return store.Page{}, err
+	}
+	where := filterOf(l.Where)
+	var records []store.Record
+	for _, run := range l.Runs {
+		text, args := t.statement(l, run, where, l.Limit+1-len(records))
+		err := r.s.each(r.statementContext(), text, args, func(scan func(...any) error) error {
+			record, err := t.scan(scan)
+			records = append(records, record)
+			return err
+		})
 		if err != nil {
 			return store.Page{}, heal.Wrap(op, r.fail(err))
 		}
-		if len(page.Records) > l.limit {
-			page.Records = page.Records[:l.limit]
-			last := page.Records[l.limit-1]
-			page.Cursor = after(l.query, last.Key, l.valueOf(last)).String()
+		if len(records) > l.Limit {
 			break
 		}
 	}
-	return page, nil
-}
-
-// listing is a checked query.
-type listing struct {
-	table *table
-	order store.Column
-	desc  bool
-	limit int
-	query uint64
-	runs  []filter
-}
-
-func (r *reader) prepare(op string, q store.Query) (listing, error) {
-	l := listing{desc: q.Desc}
-	var err error
-	if l.table, err = r.db.table(op, q.Table); err != nil {
-		return l, err
-	}
-	if l.limit, err = pageSize(op, q.Limit); err != nil {
-		return l, err
-	}
-	base, err := l.table.where(op, q.Where)
-	if err != nil {
-		return l, err
-	}
-	q.Order = cmp.Or(q.Order, "key")
-	order, nullable, ok := l.table.column(q.Order)
-	if !ok {
-		return l, heal.Errorf(heal.Invalid, op, "table %s has no column %q to order by", q.Table, q.Order)
-	}
-	l.order = order
-	if l.query, err = fingerprint(q); err != nil {
-		return l, heal.Errorf(heal.Invalid, op, "%w", err)
-	}
-	var from *cursor
-	if q.Cursor != "" {
-		c, err := parseCursor(op, q.Cursor, l.query, order, nullable)
-		if err != nil {
-			return l, err
-		}
-		from = &c
-	}
-	// A condition on the ordering column leaves no nulls to read.
-	nullable = nullable && !slices.ContainsFunc(q.Where, func(c store.Cond) bool { return c.Column == q.Order })
-	l.runs = l.split(base, nullable, from)
-	return l, nil
-}
-
-// split gives what is still to be read, in order.
-func (l *listing) split(base filter, nullable bool, from *cursor) []filter {
-	column, sign := quote(l.order.Name), ">"
-	if l.desc {
-		sign = "<"
-	}
-	nulls, values := base.with(column+" IS NULL"), base
-	if nullable {
-		values = base.with(column + " IS NOT NULL")
-	}
-	inNulls := false
-	switch {
-	case from == nil:
-	case from.value() == nil:
-		inNulls = true
-		nulls = nulls.with("key "+sign+" ?", from.Key)
-	case l.order.Name == "key":
-		values = values.with("key "+sign+" ?", from.Key)
-	default:
-		values = values.with("("+column+", key) "+sign+" (?, ?)", from.value(), from.Key)
-	}
-	switch {
-	case !nullable:
-		return []filter{values}
-	case l.desc && inNulls:
-		return []filter{nulls}
-	case l.desc:
-		return []filter{values, nulls}
-	case from == nil || inNulls:
-		return []filter{nulls, values}
-	}
-	return []filter{values}
-}
-
-// fetch appends the records of one run, up to one more than the page holds:
-// it tells that there is a next page.
-func (r *reader) fetch(l listing, run filter, to []store.Record) ([]store.Record, error) {
-	text, args := l.statement(run, l.limit+1-len(to))
-	err := r.s.each(r.statementContext(), text, args, func(scan func(...any) error) error {
-		record, err := l.table.scan(scan)
-		to = append(to, record)
-		return err
-	})
-	return to, err
+	return l.Page(records), nil
 }
 
 // limitTo ends a statement that reads one page. SQLite plans a statement anew
 // each time a value is bound to a bare LIMIT; to a sum it does not.
 const limitTo = " LIMIT ? + 0"
 
-func (l *listing) statement(run filter, limit int) (string, []any) {
-	direction := " ASC"
-	if l.desc {
-		direction = " DESC"
+// statement gives the SQL that reads up to limit records of one run.
+func (t *table) statement(l query.Listing, run query.Run, where filter, limit int) (string, []any) {
+	column, sign, direction := quote(l.Order.Name), ">", " ASC"
+	if l.Desc {
+		sign, direction = "<", " DESC"
+	}
+	f := filter{slices.Clip(where.terms), slices.Clip(where.args)} // other runs share it
+	switch run.Nulls {
+	case query.Only:
+		f.add(column + " IS NULL")
+	case query.None:
+		f.add(column + " IS NOT NULL")
+	case query.Ignored:
+	}
+	switch {
+	case run.Begun && run.Value != nil:
+		f.add("("+column+", key) "+sign+" (?, ?)", run.Value, run.Key)
+	case run.Begun:
+		f.add("key "+sign+" ?", run.Key)
 	}
 	order := " ORDER BY key" + direction
-	if l.order.Name != "key" {
-		order = " ORDER BY " + quote(l.order.Name) + direction + ", key" + direction
+	if l.Order.Name != "key" {
+		order = " ORDER BY " + column + direction + ", key" + direction
 	}
-	text := "SELECT " + l.table.fields + " FROM " + quote(string(l.table.name)) + run.String() + order + limitTo
-	return text, append(slices.Clip(run.args), limit)
+	text := "SELECT " + t.fields + " FROM " + quote(string(t.Name)) + f.String() + order + limitTo
+	return text, append(f.args, limit)
 }
 
-func (l *listing) valueOf(r store.Record) any {
-	switch l.order.Name {
-	case "key":
-		return r.Key
-	case "revision":
-		return int64(r.Revision)
-	}
-	at := slices.IndexFunc(l.table.columns, func(c store.Column) bool { return c.Name == l.order.Name })
-	return r.Columns[at]
+// filter is a WHERE clause being written.
+type filter struct {
+	terms []string
+	args  []any
 }
 
-func pageSize(op string, limit int) (int, error) {
-	if limit < 0 {
-		return 0, heal.Errorf(heal.Invalid, op, "the limit is %d, expected 0 to %d", limit, store.MaxPage)
+// filterOf writes checked conditions. As in SQL, a null column meets none.
+func filterOf(conds []store.Cond) filter {
+	var f filter
+	for _, c := range conds {
+		column := quote(c.Column)
+		switch c.Op {
+		case store.Eq, store.Lt, store.Le, store.Gt, store.Ge:
+			f.add(column+" "+string(c.Op)+" ?", c.Value)
+		case store.Ne:
+			f.add(column+" <> ?", c.Value)
+		case store.In:
+			f.add(column+" IN (SELECT value FROM json_each(?))", inList(c.Value))
+		}
 	}
-	return min(cmp.Or(limit, store.MaxPage), store.MaxPage), nil
+	return f
+}
+
+func (f *filter) add(term string, args ...any) {
+	f.terms = append(f.terms, term)
+	f.args = append(f.args, args...)
+}
+
+func (f filter) String() string {
+	if len(f.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(f.terms, " AND ")
+}
+
+// inList gives the list as one JSON argument: the statement's text, and so its
+// plan, does not depend on the list's length.
+func inList(v any) string {
+	list, err := json.Marshal(v)
+	if err != nil {
+		panic("sqlite: encode a list: " + err.Error()) // of numbers or strings only
+	}
+	if string(list) == "null" { // a nil slice
+		return "[]"
+	}
+	return string(list)
 }

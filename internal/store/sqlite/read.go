@@ -9,6 +9,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/query"
 )
 
 // reader reads one snapshot through one connection. It holds the context of
@@ -55,7 +56,7 @@ func (r *reader) statementContext() context.Context {
 
 // Get gives the record.
 func (r *reader) Get(name store.Table, key string) (store.Record, error) {
-	op := "get " + string(name) + " " + clip(key)
+	op := "get " + string(name) + " " + query.Clip(key)
 	if err := r.ready(op); err != nil {
 		return store.Record{}, err
 	}
@@ -63,7 +64,7 @@ func (r *reader) Get(name store.Table, key string) (store.Record, error) {
 	if err != nil {
 		return store.Record{}, err
 	}
-	if err := checkKey(op, key); err != nil {
+	if err := query.CheckKey(op, key); err != nil {
 		return store.Record{}, err
 	}
 	var record store.Record
@@ -90,10 +91,10 @@ func (r *reader) Count(name store.Table, where ...store.Cond) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	f, err := t.where(op, where)
-	if err != nil {
+	if err := t.CheckConds(op, where); err != nil {
 		return 0, err
 	}
+	f := filterOf(where)
 	var n int64
 	err = r.s.one(r.statementContext(), "SELECT COUNT(*) FROM "+quote(string(name))+f.String(), f.args, []any{&n})
 	if err != nil {
@@ -117,7 +118,7 @@ func (r *reader) Changes(name store.Table, after store.Revision, limit int) ([]s
 	if !t.watched {
 		return nil, heal.Errorf(heal.Invalid, op, "the table is not watched")
 	}
-	if limit, err = pageSize(op, limit); err != nil {
+	if limit, err = query.PageSize(op, limit); err != nil {
 		return nil, err
 	}
 	if after < 0 {
@@ -141,7 +142,7 @@ func (r *reader) Changes(name store.Table, after store.Revision, limit int) ([]s
 // changes merges the oldest puts and the oldest deletions.
 func (r *reader) changes(t *table, after store.Revision, limit int) ([]store.Change, error) {
 	var out []store.Change
-	puts := "SELECT " + t.fields + " FROM " + quote(string(t.name)) + " WHERE revision > ? ORDER BY revision" + limitTo
+	puts := "SELECT " + t.fields + " FROM " + quote(string(t.Name)) + " WHERE revision > ? ORDER BY revision" + limitTo
 	err := r.s.each(r.statementContext(), puts, []any{int64(after), limit}, func(scan func(...any) error) error {
 		record, err := t.scan(scan)
 		out = append(out, store.Change{Record: record})
@@ -151,7 +152,7 @@ func (r *reader) changes(t *table, after store.Revision, limit int) ([]store.Cha
 		return nil, err
 	}
 	const deletions = "SELECT key, revision FROM store_tombstone WHERE tbl = ? AND revision > ? ORDER BY revision" + limitTo
-	err = r.s.each(r.statementContext(), deletions, []any{string(t.name), int64(after), limit}, func(scan func(...any) error) error {
+	err = r.s.each(r.statementContext(), deletions, []any{string(t.Name), int64(after), limit}, func(scan func(...any) error) error {
 		c := store.Change{Deleted: true}
 		err := scan(&c.Record.Key, (*int64)(&c.Record.Revision))
 		out = append(out, c)
@@ -166,12 +167,3 @@ func (r *reader) changes(t *table, after store.Revision, limit int) ([]store.Cha
 
 // Revision is the newest revision of the snapshot.
 func (r *reader) Revision() store.Revision { return r.revision }
-
-// clip keeps a key that came from outside from filling an error's text.
-func clip(key string) string {
-	const most = 120
-	if len(key) <= most {
-		return key
-	}
-	return key[:most] + "..."
-}

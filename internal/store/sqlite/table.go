@@ -4,14 +4,15 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/query"
 )
 
 // table is a table of the schema with the statements that do not vary.
 type table struct {
-	name    store.Table
+	query.Table
 	watched bool
-	columns []store.Column
 
 	get, put, insert, remove string
 	fields                   string   // what every read selects
@@ -40,13 +41,20 @@ func compileTable(name store.Table, s store.TableSchema) *table {
 			takes = append(takes, fields[i]+" = excluded."+fields[i])
 		}
 	}
-	t := &table{name: name, watched: s.Watched, columns: s.Columns, fields: strings.Join(fields, ", ")}
+	t := &table{Table: query.Table{Name: name, Columns: s.Columns}, watched: s.Watched, fields: strings.Join(fields, ", ")}
 	q := quote(string(name))
 	t.get = "SELECT " + t.fields + " FROM " + q + " WHERE key = ?"
 	t.insert = "INSERT INTO " + q + " (" + t.fields + ") VALUES (" + strings.Join(marks, ", ") + ")"
 	t.put = t.insert + " ON CONFLICT (key) DO UPDATE SET " + strings.Join(takes, ", ")
 	t.remove = "DELETE FROM " + q + " WHERE key = ?"
 	return t
+}
+
+func (db *DB) table(op string, name store.Table) (*table, error) {
+	if t := db.tables[name]; t != nil {
+		return t, nil
+	}
+	return nil, heal.Errorf(heal.Invalid, op, "there is no table %q", string(name))
 }
 
 // changed gives a bit for each column that a put may change: SQLite writes an
@@ -66,41 +74,24 @@ func (t *table) replacing(changed uint64) string {
 		return text.(string)
 	}
 	sets := []string{"revision = ?"}
-	for i, c := range t.columns {
+	for i, c := range t.Columns {
 		if changed&(1<<i) != 0 {
 			sets = append(sets, quote(c.Name)+" = ?")
 		}
 	}
 	sets = append(sets, "body = ?")
-	text := "UPDATE " + quote(string(t.name)) + " SET " + strings.Join(sets, ", ") + " WHERE key = ? AND revision = ?"
+	text := "UPDATE " + quote(string(t.Name)) + " SET " + strings.Join(sets, ", ") + " WHERE key = ? AND revision = ?"
 	t.replace.Store(changed, text)
 	return text
-}
-
-// column finds a column; "key" and "revision" exist in every table and are
-// never null.
-func (t *table) column(name string) (c store.Column, nullable, ok bool) {
-	switch name {
-	case "key":
-		return store.Column{Name: "key"}, false, true
-	case "revision":
-		return store.Column{Name: "revision", Int: true}, false, true
-	}
-	for _, c := range t.columns {
-		if c.Name == name {
-			return c, true, true
-		}
-	}
-	return store.Column{}, false, false
 }
 
 // scan reads one record of the selected fields.
 func (t *table) scan(scan func(...any) error) (store.Record, error) {
 	r := store.Record{}
-	into := make([]any, 0, len(t.columns)+3)
+	into := make([]any, 0, len(t.Columns)+3)
 	into = append(into, &r.Key, (*int64)(&r.Revision))
-	if len(t.columns) > 0 {
-		r.Columns = make([]any, len(t.columns))
+	if len(t.Columns) > 0 {
+		r.Columns = make([]any, len(t.Columns))
 	}
 	for i := range r.Columns {
 		into = append(into, &r.Columns[i])

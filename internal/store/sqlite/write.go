@@ -5,6 +5,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/query"
 )
 
 // tx is one update: a reader that also writes. Its revision counts up with
@@ -13,7 +14,7 @@ type tx struct{ reader }
 
 // Put writes the record and gives its new revision.
 func (t *tx) Put(name store.Table, r store.Record) (store.Revision, error) {
-	op := "put " + string(name) + " " + clip(r.Key)
+	op := "put " + string(name) + " " + query.Clip(r.Key)
 	if err := t.ready(op); err != nil {
 		return 0, err
 	}
@@ -21,7 +22,7 @@ func (t *tx) Put(name store.Table, r store.Record) (store.Revision, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := table.checkRecord(op, r); err != nil {
+	if err := table.CheckRecord(op, r); err != nil {
 		return 0, err
 	}
 	n, err := t.write(table, r)
@@ -68,7 +69,7 @@ func (t *tx) write(table *table, r store.Record) (int64, error) {
 
 // Delete removes the record and remembers for those who watch that it did.
 func (t *tx) Delete(name store.Table, key string) error {
-	op := "delete " + string(name) + " " + clip(key)
+	op := "delete " + string(name) + " " + query.Clip(key)
 	if err := t.ready(op); err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (t *tx) Delete(name store.Table, key string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkKey(op, key); err != nil {
+	if err := query.CheckKey(op, key); err != nil {
 		return err
 	}
 	n, err := t.s.affect(context.Background(), table.remove, key)
