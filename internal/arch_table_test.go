@@ -136,8 +136,8 @@ var owners = map[string][]string{
 	"github.com/prometheus/common":               {"internal/series"},
 	"github.com/prometheus/prometheus":           {"internal/series"},
 	"github.com/spf13/cobra":                     {"internal/cli", "cmd/homeostat"},
-	"go.opentelemetry.io/":                       {"internal/obs", "examples/shop"},
 	"github.com/teambition/rrule-go":             {"internal/guard"},
+	"go.opentelemetry.io/":                       {"internal/obs", "examples/shop"},
 	"go.opentelemetry.io/otel/attribute":         {"internal", "examples/shop"},                        // the API half of OpenTelemetry is to metrics
 	"go.opentelemetry.io/otel/codes":             {"internal", "examples/shop"},                        // the status of a span
 	"go.opentelemetry.io/otel/metric":            {"internal", "examples/shop"},                        // and traces what slog is to logs: interfaces

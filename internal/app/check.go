@@ -8,15 +8,16 @@ import (
 
 	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/alert"
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/playbook"
 	"github.com/homeostat/homeostat/internal/series"
 )
 
 // CheckFiles finds the mistakes of the files a configuration names: rules,
 // mappings, playbooks, secrets. It changes nothing.
-func CheckFiles(c *Config) []Problem {
-	var found []Problem
-	add := func(file, key, text string) { found = append(found, Problem{File: file, Key: key, Text: text}) }
+func CheckFiles(c *Config) []config.Problem {
+	var found []config.Problem
+	add := func(file, key, text string) { found = append(found, config.Problem{File: file, Key: key, Text: text}) }
 	for _, path := range c.Rules.Files {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -55,7 +56,7 @@ func CheckFiles(c *Config) []Problem {
 				if p.Hint != "" { // advice, not always what was expected
 					p.Text += " (" + p.Hint + ")"
 				}
-				found = append(found, Problem{File: p.File, Line: p.Line, Key: p.Key, Text: p.Text})
+				found = append(found, config.Problem{File: p.File, Line: p.Line, Key: p.Key, Text: p.Text})
 			}
 			return found
 		}

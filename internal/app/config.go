@@ -10,6 +10,7 @@ package app
 import (
 	"time"
 
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
@@ -75,18 +76,18 @@ type ExportConfig struct {
 
 // MetricsConfig configures the embedded TSDB and the RED metrics.
 type MetricsConfig struct {
-	Retention     Duration `yaml:"retention" doc:"Samples older than this are deleted." min:"1h"`
-	FlushInterval Duration `yaml:"flush_interval" doc:"How often metrics derived from spans are written." min:"100ms"`
-	MaxOperations int      `yaml:"max_operations" doc:"Operations kept apart per service; the rest count as _other." min:"1"`
+	Retention     config.Duration `yaml:"retention" doc:"Samples older than this are deleted." min:"1h"`
+	FlushInterval config.Duration `yaml:"flush_interval" doc:"How often metrics derived from spans are written." min:"100ms"`
+	MaxOperations int             `yaml:"max_operations" doc:"Operations kept apart per service; the rest count as _other." min:"1"`
 
 	Remotes []RemoteConfig `yaml:"remotes" doc:"Other stores with the query API of Prometheus, asked besides the embedded one: what their alerts are about is verified there."`
 }
 
 // RemoteConfig is one other store of metrics.
 type RemoteConfig struct {
-	URL       string   `yaml:"url" required:"true" doc:"As in http://127.0.0.1:9090: the API is below it, at /api/v1."`
-	TokenFile string   `yaml:"token_file" doc:"File with a bearer token; empty: none is sent."`
-	Timeout   Duration `yaml:"timeout" doc:"Of one question; 0 stands for 5s."`
+	URL       string          `yaml:"url" required:"true" doc:"As in http://127.0.0.1:9090: the API is below it, at /api/v1."`
+	TokenFile string          `yaml:"token_file" doc:"File with a bearer token; empty: none is sent."`
+	Timeout   config.Duration `yaml:"timeout" doc:"Of one question; 0 stands for 5s."`
 }
 
 // TelemetryConfig configures the embedded log and span store.
@@ -98,10 +99,10 @@ type TelemetryConfig struct {
 
 // RulesConfig configures rule evaluation.
 type RulesConfig struct {
-	Shipped  bool     `yaml:"shipped" doc:"Evaluate the rules that come with Homeostat."`
-	Files    []string `yaml:"files" doc:"Rule files of your own."`
-	Interval Duration `yaml:"interval" doc:"Of groups that name none." min:"100ms"`
-	Resend   Duration `yaml:"resend" doc:"How often a firing alert is told again." min:"1s"`
+	Shipped  bool            `yaml:"shipped" doc:"Evaluate the rules that come with Homeostat."`
+	Files    []string        `yaml:"files" doc:"Rule files of your own."`
+	Interval config.Duration `yaml:"interval" doc:"Of groups that name none." min:"100ms"`
+	Resend   config.Duration `yaml:"resend" doc:"How often a firing alert is told again." min:"1s"`
 }
 
 // MonitorConfig configures one health monitor.
@@ -110,8 +111,8 @@ type MonitorConfig struct {
 	Entity    string            `yaml:"entity" required:"true" doc:"What it tells the health of, as in service/cart."`
 	Kind      string            `yaml:"kind" required:"true" doc:"How it looks." oneof:"http,tcp,process"`
 	Target    string            `yaml:"target" required:"true" doc:"URL, host:port, or the path of a pid file."`
-	Interval  Duration          `yaml:"interval" doc:"Between the starts of two probes; 0 means 5s." min:"50ms"`
-	Timeout   Duration          `yaml:"timeout" doc:"Of one probe; 0 means the interval, but 1s at least and 10s at most." min:"10ms"`
+	Interval  config.Duration   `yaml:"interval" doc:"Between the starts of two probes; 0 means 5s." min:"50ms"`
+	Timeout   config.Duration   `yaml:"timeout" doc:"Of one probe; 0 means the interval, but 1s at least and 10s at most." min:"10ms"`
 	Failures  int               `yaml:"failures" doc:"In a row, before it counts as failing; 0 means 3."`
 	Successes int               `yaml:"successes" doc:"In a row, before it counts as healthy again; 0 means 2."`
 	Severity  string            `yaml:"severity" doc:"Of its failing; empty means critical." oneof:"info,warning,critical"`
@@ -137,20 +138,20 @@ type MappingConfig struct {
 type PlaybooksConfig struct {
 	Shipped bool              `yaml:"shipped" doc:"Offer the playbooks that come with Homeostat."`
 	Dir     string            `yaml:"dir" doc:"A folder of playbooks of your own; empty: none."`
-	Reload  Duration          `yaml:"reload" doc:"How often changed files and versions are looked for." min:"1s"`
+	Reload  config.Duration   `yaml:"reload" doc:"How often changed files and versions are looked for." min:"1s"`
 	Trust   map[string]string `yaml:"trust" doc:"Playbook id to observe, suggest or auto; overrides the playbook." oneof:"observe,suggest,auto"`
 }
 
 // LoopConfig configures the handling of cases.
 type LoopConfig struct {
-	Settle           Duration `yaml:"settle" doc:"How long a new case waits for the signals that belong to it." min:"0s"`
-	Window           Duration `yaml:"window" doc:"Faults this close together are grouped." min:"1s"`
-	VerifyWindow     Duration `yaml:"verify_window" doc:"How long a fault must stay cleared; at least two evaluations." min:"1s"`
-	ApprovalDeadline Duration `yaml:"approval_deadline" doc:"Silence until then means no." min:"1s"`
-	Approver         string   `yaml:"approver" doc:"The role asked for approvals."`
-	MinConfidence    float64  `yaml:"min_confidence" doc:"Below it a person is asked." min:"0"`
-	Workers          int      `yaml:"workers" doc:"Cases worked on at once." min:"1"`
-	Baseline         Duration `yaml:"baseline" doc:"How far before a fault things are taken as normal." min:"1m"`
+	Settle           config.Duration `yaml:"settle" doc:"How long a new case waits for the signals that belong to it." min:"0s"`
+	Window           config.Duration `yaml:"window" doc:"Faults this close together are grouped." min:"1s"`
+	VerifyWindow     config.Duration `yaml:"verify_window" doc:"How long a fault must stay cleared; at least two evaluations." min:"1s"`
+	ApprovalDeadline config.Duration `yaml:"approval_deadline" doc:"Silence until then means no." min:"1s"`
+	Approver         string          `yaml:"approver" doc:"The role asked for approvals."`
+	MinConfidence    float64         `yaml:"min_confidence" doc:"Below it a person is asked." min:"0"`
+	Workers          int             `yaml:"workers" doc:"Cases worked on at once." min:"1"`
+	Baseline         config.Duration `yaml:"baseline" doc:"How far before a fault things are taken as normal." min:"1m"`
 }
 
 // DriversConfig configures what actions may touch.
@@ -173,7 +174,7 @@ type ProcessConfig struct {
 	MaxInstances int               `yaml:"max_instances" doc:"Most that a playbook may scale to; 0: as many as instances."`
 	ReadyURL     string            `yaml:"ready_url" doc:"Answers 2xx once the process serves."`
 	ReadyTCP     string            `yaml:"ready_tcp" doc:"A host:port that accepts connections once the process serves."`
-	Grace        Duration          `yaml:"grace" doc:"Between TERM and KILL; 0 means 10s."`
+	Grace        config.Duration   `yaml:"grace" doc:"Between TERM and KILL; 0 means 10s."`
 	LogFile      string            `yaml:"log_file" doc:"Absolute; empty means one in the folder processes of data_dir."`
 }
 
@@ -214,8 +215,8 @@ type NotifyConfig struct {
 	WebhookURL string `yaml:"webhook_url" doc:"Gets a JSON POST; empty: off."`
 	SecretFile string `yaml:"secret_file" doc:"Signs each message with HMAC-SHA256."`
 
-	HeartbeatURL      string   `yaml:"heartbeat_url" doc:"Gets a POST again and again while all is well; a watcher there tells people when it stops. Empty: off."`
-	HeartbeatInterval Duration `yaml:"heartbeat_interval" doc:"How often." min:"1s"`
+	HeartbeatURL      string          `yaml:"heartbeat_url" doc:"Gets a POST again and again while all is well; a watcher there tells people when it stops. Empty: off."`
+	HeartbeatInterval config.Duration `yaml:"heartbeat_interval" doc:"How often." min:"1s"`
 }
 
 // Default is the configuration of an empty homeostat.yaml.
@@ -226,21 +227,19 @@ func Default() Config {
 		Log:       LogConfig{Level: "info", Format: "text"},
 		Server:    ServerConfig{Listen: "127.0.0.1:8080"},
 		OTLP:      OTLPConfig{GRPCListen: "127.0.0.1:4317", HTTPListen: "127.0.0.1:4318", MaxRequestBytes: 16 << 20},
-		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: Duration(5 * time.Second), MaxOperations: 2000, Remotes: []RemoteConfig{}},
+		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: config.Duration(5 * time.Second), MaxOperations: 2000, Remotes: []RemoteConfig{}},
 		Telemetry: TelemetryConfig{RetentionDays: 7, MaxBytes: 50 << 30, RecordsPerSecond: 10_000},
-		Rules:     RulesConfig{Shipped: true, Interval: Duration(15 * time.Second), Resend: Duration(time.Minute)},
+		Rules:     RulesConfig{Shipped: true, Interval: config.Duration(15 * time.Second), Resend: config.Duration(time.Minute)},
 		Intake:    IntakeConfig{MaxBodyBytes: 5 << 20, MaxBacklog: 10_000},
-		Playbooks: PlaybooksConfig{Shipped: true, Reload: Duration(5 * time.Second)},
+		Playbooks: PlaybooksConfig{Shipped: true, Reload: config.Duration(5 * time.Second)},
 		Loop: LoopConfig{
-			Settle: Duration(2 * time.Second), Window: Duration(5 * time.Minute), VerifyWindow: Duration(30 * time.Second),
-			ApprovalDeadline: Duration(30 * time.Minute), Approver: "approver", MinConfidence: 0.7, Workers: 16, Baseline: Duration(30 * time.Minute),
+			Settle: config.Duration(2 * time.Second), Window: config.Duration(5 * time.Minute), VerifyWindow: config.Duration(30 * time.Second),
+			ApprovalDeadline: config.Duration(30 * time.Minute), Approver: "approver", MinConfidence: 0.7, Workers: 16, Baseline: config.Duration(30 * time.Minute),
 		},
 		Guard:  defaultGuard(),
-		Notify: NotifyConfig{HeartbeatInterval: Duration(30 * time.Second)},
+		Notify: NotifyConfig{HeartbeatInterval: config.Duration(30 * time.Second)},
 	}
 }
-
-func days(n int) Duration { return Duration(n) * Duration(24*time.Hour) }
 
 // HomeScope is the scope of everything this server watches.
 func (c *Config) HomeScope() heal.Scope {

@@ -7,11 +7,15 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
-// consistent finds mistakes that no single key shows.
-func (d *decoder) consistent(c *Config) {
+// checker finds mistakes that no single key shows.
+type checker struct{ report config.Report }
+
+func consistent(c *Config, report config.Report) {
+	d := checker{report}
 	d.addresses(c)
 	d.tls("server.tls", c.Server.TLS)
 	d.tls("otlp.tls", c.OTLP.TLS)
@@ -51,11 +55,11 @@ func (d *decoder) consistent(c *Config) {
 }
 
 // at reports a mistake at a key, with the line it was read from.
-func (d *decoder) at(key, expected, format string, args ...any) {
-	d.report(d.lines[key], key, expected, format, args...)
+func (d checker) at(key, expected, format string, args ...any) {
+	d.report(key, expected, format, args...)
 }
 
-func (d *decoder) addresses(c *Config) {
+func (d checker) addresses(c *Config) {
 	used := map[string]string{}
 	for _, a := range []struct {
 		key, addr string
@@ -80,13 +84,13 @@ func (d *decoder) addresses(c *Config) {
 	}
 }
 
-func (d *decoder) tls(key string, t TLSConfig) {
+func (d checker) tls(key string, t TLSConfig) {
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		d.at(key, "both cert_file and key_file, or neither", "has only one of them")
 	}
 }
 
-func (d *decoder) remotes(list []RemoteConfig) {
+func (d checker) remotes(list []RemoteConfig) {
 	for i, r := range list {
 		u, err := url.Parse(r.URL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -95,7 +99,7 @@ func (d *decoder) remotes(list []RemoteConfig) {
 	}
 }
 
-func (d *decoder) monitors(list []MonitorConfig) {
+func (d checker) monitors(list []MonitorConfig) {
 	names := map[string]bool{}
 	for i, m := range list {
 		key := fmt.Sprintf("monitors[%d]", i)
@@ -107,7 +111,7 @@ func (d *decoder) monitors(list []MonitorConfig) {
 	}
 }
 
-func (d *decoder) processes(list []ProcessConfig) {
+func (d checker) processes(list []ProcessConfig) {
 	names := map[string]bool{}
 	for i, p := range list {
 		key := fmt.Sprintf("drivers.processes[%d]", i)
@@ -122,7 +126,7 @@ func (d *decoder) processes(list []ProcessConfig) {
 	}
 }
 
-func (d *decoder) services(c DriversConfig) {
+func (d checker) services(c DriversConfig) {
 	for i, s := range c.Settings {
 		d.entity(fmt.Sprintf("drivers.settings[%d].entity", i), s.Entity)
 	}
@@ -132,7 +136,7 @@ func (d *decoder) services(c DriversConfig) {
 	}
 }
 
-func (d *decoder) entity(key, id string) {
+func (d checker) entity(key, id string) {
 	if id == "" {
 		return // reported as missing
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/homeostat/homeostat/internal/alert"
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/playbook"
 )
@@ -90,12 +91,12 @@ func TestDocsExamples(t *testing.T) {
 		check        func(t *testing.T, text []byte)
 	}{
 		{"configuration.md", "scope:", func(t *testing.T, text []byte) {
-			if _, problems := Parse("example.yaml", text, nil); len(problems) > 0 {
+			if _, problems := file.Parse("example.yaml", text, nil); len(problems) > 0 {
 				t.Error(problems)
 			}
 		}},
 		{"guards.md", "guard:", func(t *testing.T, text []byte) {
-			if _, problems := Parse("example.yaml", text, nil); len(problems) > 0 {
+			if _, problems := file.Parse("example.yaml", text, nil); len(problems) > 0 {
 				t.Error(problems)
 			}
 		}},
@@ -239,18 +240,37 @@ func writeKey(out *bytes.Buffer, path string, field reflect.StructField, v refle
 	fmt.Fprintf(out, "| `%s` | %s | %s | %s |\n", join(path, tag.Get("yaml")), value, standard, strings.ReplaceAll(tag.Get("doc"), "<", "\\<"))
 }
 
+var lengthOfTime = reflect.TypeFor[config.Duration]()
+
+var kindWords = map[reflect.Kind]string{reflect.String: "text", reflect.Bool: "true or false", reflect.Float64: "number", reflect.Int: "whole number", reflect.Int64: "whole number"}
+
+func join(key, name string) string {
+	if key == "" {
+		return name
+	}
+	return key + "." + name
+}
+
+func items(list reflect.Value) string {
+	parts := make([]string, list.Len())
+	for i := range parts {
+		parts[i] = fmt.Sprint(list.Index(i).Interface())
+	}
+	return strings.Join(parts, ", ")
+}
+
 func valueWord(t reflect.Type) string {
 	switch {
-	case t.Kind() == reflect.Slice && t.Elem() == durationType:
+	case t.Kind() == reflect.Slice && t.Elem() == lengthOfTime:
 		return "list of lengths of time"
 	case t.Kind() == reflect.Slice:
 		return "list of texts"
 	case t.Kind() == reflect.Map:
 		return "names with values"
-	case t == durationType:
+	case t == lengthOfTime:
 		return "length of time"
 	}
-	return strings.TrimPrefix(kindName(reflect.Zero(t)), "a ")
+	return kindWords[t.Kind()]
 }
 
 func zeroWord(v reflect.Value) string {

@@ -7,27 +7,28 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/internal/action"
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
 // GuardConfig configures the safety kernel.
 type GuardConfig struct {
-	Attempts        int        `yaml:"attempts" doc:"Per case, all tiers together." min:"1"`
-	Spacing         []Duration `yaml:"spacing" doc:"Least wait before the second attempt, the third, and so on."`
-	Cooldown        Duration   `yaml:"cooldown" doc:"Rest of a target after a case on it ended." min:"0s"`
-	SmallScope      int        `yaml:"small_scope" doc:"A scope with fewer instances is small: shares say nothing there, and automation does one thing at a time. One nobody can size is taken as small. 0: no scope is." min:"0"`
-	SmallActions    int        `yaml:"small_actions" doc:"Runs of automation in a small scope within small_window." min:"1"`
-	SmallWindow     Duration   `yaml:"small_window" doc:"See small_actions." min:"1s"`
-	BlastShare      float64    `yaml:"blast_share" doc:"Share of a scope that is acted on within blast_window, one instance at least." min:"0"`
-	BlastWindow     Duration   `yaml:"blast_window" doc:"See blast_share." min:"1s"`
-	StormShare      float64    `yaml:"storm_share" doc:"When more of a scope is bad, nothing is acted on there and a person is paged." min:"0"`
-	StormEverywhere float64    `yaml:"storm_everywhere" doc:"The same if one fault is on this share of a scope at once." min:"0"`
-	StormWithin     Duration   `yaml:"storm_within" doc:"Faults that began this close together are at once." min:"1s"`
-	BreakerShare    float64    `yaml:"breaker_share" doc:"Share of a scope acted on in vain within breaker_window that opens its breaker; only a person closes it." min:"0"`
-	BreakerActions  int        `yaml:"breaker_actions" doc:"And this many actions in vain at least." min:"1"`
-	BreakerWindow   Duration   `yaml:"breaker_window" doc:"See breaker_share." min:"1s"`
-	Proven          int        `yaml:"proven" doc:"Verified successes from which a destructive playbook needs no approval for that alone." min:"1"`
+	Attempts        int               `yaml:"attempts" doc:"Per case, all tiers together." min:"1"`
+	Spacing         []config.Duration `yaml:"spacing" doc:"Least wait before the second attempt, the third, and so on."`
+	Cooldown        config.Duration   `yaml:"cooldown" doc:"Rest of a target after a case on it ended." min:"0s"`
+	SmallScope      int               `yaml:"small_scope" doc:"A scope with fewer instances is small: shares say nothing there, and automation does one thing at a time. One nobody can size is taken as small. 0: no scope is." min:"0"`
+	SmallActions    int               `yaml:"small_actions" doc:"Runs of automation in a small scope within small_window." min:"1"`
+	SmallWindow     config.Duration   `yaml:"small_window" doc:"See small_actions." min:"1s"`
+	BlastShare      float64           `yaml:"blast_share" doc:"Share of a scope that is acted on within blast_window, one instance at least." min:"0"`
+	BlastWindow     config.Duration   `yaml:"blast_window" doc:"See blast_share." min:"1s"`
+	StormShare      float64           `yaml:"storm_share" doc:"When more of a scope is bad, nothing is acted on there and a person is paged." min:"0"`
+	StormEverywhere float64           `yaml:"storm_everywhere" doc:"The same if one fault is on this share of a scope at once." min:"0"`
+	StormWithin     config.Duration   `yaml:"storm_within" doc:"Faults that began this close together are at once." min:"1s"`
+	BreakerShare    float64           `yaml:"breaker_share" doc:"Share of a scope acted on in vain within breaker_window that opens its breaker; only a person closes it." min:"0"`
+	BreakerActions  int               `yaml:"breaker_actions" doc:"And this many actions in vain at least." min:"1"`
+	BreakerWindow   config.Duration   `yaml:"breaker_window" doc:"See breaker_share." min:"1s"`
+	Proven          int               `yaml:"proven" doc:"Verified successes from which a destructive playbook needs no approval for that alone." min:"1"`
 
 	Room    int                `yaml:"room" doc:"Runs that touch something at once, of all tenants together; 0: no limit." min:"0"`
 	Tenants []TenantConfig     `yaml:"tenants" doc:"Quotas and priorities of tenants."`
@@ -37,63 +38,63 @@ type GuardConfig struct {
 
 // TenantConfig is the quota of one tenant.
 type TenantConfig struct {
-	Tenant   string   `yaml:"tenant" required:"true" doc:"As in scope.tenant; unique."`
-	Together int      `yaml:"together" doc:"Its runs that touch something at once; 0: no limit." min:"0"`
-	Actions  int      `yaml:"actions" doc:"Its runs within window; 0: no limit." min:"0"`
-	Window   Duration `yaml:"window" doc:"See actions; 0 means 1h." min:"0s"`
-	Priority string   `yaml:"priority" doc:"low may take half of guard.room, normal four fifths, high all of it; empty means normal." oneof:"low,normal,high"`
+	Tenant   string          `yaml:"tenant" required:"true" doc:"As in scope.tenant; unique."`
+	Together int             `yaml:"together" doc:"Its runs that touch something at once; 0: no limit." min:"0"`
+	Actions  int             `yaml:"actions" doc:"Its runs within window; 0: no limit." min:"0"`
+	Window   config.Duration `yaml:"window" doc:"See actions; 0 means 1h." min:"0s"`
+	Priority string          `yaml:"priority" doc:"low may take half of guard.room, normal four fifths, high all of it; empty means normal." oneof:"low,normal,high"`
 }
 
 // FreezeConfig is one change freeze.
 type FreezeConfig struct {
-	Name     string   `yaml:"name" required:"true" doc:"Unique; refusals name it."`
-	Scope    string   `yaml:"scope" doc:"tenant/env/cluster/service, trailing parts may be left out; empty: everything."`
-	Calendar string   `yaml:"calendar" required:"true" doc:"When it begins, in the language of RFC 5545: DTSTART, then RRULE, RDATE or EXDATE, a line each."`
-	Lasts    Duration `yaml:"lasts" required:"true" doc:"How long each occurrence holds."`
-	Reason   string   `yaml:"reason" doc:"Shown to people."`
+	Name     string          `yaml:"name" required:"true" doc:"Unique; refusals name it."`
+	Scope    string          `yaml:"scope" doc:"tenant/env/cluster/service, trailing parts may be left out; empty: everything."`
+	Calendar string          `yaml:"calendar" required:"true" doc:"When it begins, in the language of RFC 5545: DTSTART, then RRULE, RDATE or EXDATE, a line each."`
+	Lasts    config.Duration `yaml:"lasts" required:"true" doc:"How long each occurrence holds."`
+	Reason   string          `yaml:"reason" doc:"Shown to people."`
 }
 
 // GuardScopeConfig replaces limits in one scope.
 type GuardScopeConfig struct {
-	Scope           string     `yaml:"scope" required:"true" doc:"tenant/env/cluster/service, trailing parts may be left out."`
-	Attempts        int        `yaml:"attempts" doc:"As guard.attempts; 0 stays, as for the others here." min:"0"`
-	Spacing         []Duration `yaml:"spacing" doc:"As guard.spacing."`
-	Cooldown        Duration   `yaml:"cooldown" doc:"As guard.cooldown." min:"0s"`
-	SmallScope      int        `yaml:"small_scope" doc:"As guard.small_scope." min:"0"`
-	SmallActions    int        `yaml:"small_actions" doc:"As guard.small_actions." min:"0"`
-	SmallWindow     Duration   `yaml:"small_window" doc:"As guard.small_window." min:"0s"`
-	BlastShare      float64    `yaml:"blast_share" doc:"As guard.blast_share." min:"0"`
-	BlastWindow     Duration   `yaml:"blast_window" doc:"As guard.blast_window." min:"0s"`
-	StormShare      float64    `yaml:"storm_share" doc:"As guard.storm_share." min:"0"`
-	StormEverywhere float64    `yaml:"storm_everywhere" doc:"As guard.storm_everywhere." min:"0"`
-	StormWithin     Duration   `yaml:"storm_within" doc:"As guard.storm_within." min:"0s"`
-	BreakerShare    float64    `yaml:"breaker_share" doc:"As guard.breaker_share." min:"0"`
-	BreakerActions  int        `yaml:"breaker_actions" doc:"As guard.breaker_actions." min:"0"`
-	BreakerWindow   Duration   `yaml:"breaker_window" doc:"As guard.breaker_window." min:"0s"`
-	Proven          int        `yaml:"proven" doc:"As guard.proven." min:"0"`
+	Scope           string            `yaml:"scope" required:"true" doc:"tenant/env/cluster/service, trailing parts may be left out."`
+	Attempts        int               `yaml:"attempts" doc:"As guard.attempts; 0 stays, as for the others here." min:"0"`
+	Spacing         []config.Duration `yaml:"spacing" doc:"As guard.spacing."`
+	Cooldown        config.Duration   `yaml:"cooldown" doc:"As guard.cooldown." min:"0s"`
+	SmallScope      int               `yaml:"small_scope" doc:"As guard.small_scope." min:"0"`
+	SmallActions    int               `yaml:"small_actions" doc:"As guard.small_actions." min:"0"`
+	SmallWindow     config.Duration   `yaml:"small_window" doc:"As guard.small_window." min:"0s"`
+	BlastShare      float64           `yaml:"blast_share" doc:"As guard.blast_share." min:"0"`
+	BlastWindow     config.Duration   `yaml:"blast_window" doc:"As guard.blast_window." min:"0s"`
+	StormShare      float64           `yaml:"storm_share" doc:"As guard.storm_share." min:"0"`
+	StormEverywhere float64           `yaml:"storm_everywhere" doc:"As guard.storm_everywhere." min:"0"`
+	StormWithin     config.Duration   `yaml:"storm_within" doc:"As guard.storm_within." min:"0s"`
+	BreakerShare    float64           `yaml:"breaker_share" doc:"As guard.breaker_share." min:"0"`
+	BreakerActions  int               `yaml:"breaker_actions" doc:"As guard.breaker_actions." min:"0"`
+	BreakerWindow   config.Duration   `yaml:"breaker_window" doc:"As guard.breaker_window." min:"0s"`
+	Proven          int               `yaml:"proven" doc:"As guard.proven." min:"0"`
 }
 
 // defaultGuard says the kernel's own defaults in the words of the configuration.
 func defaultGuard() GuardConfig {
 	l := guard.DefaultLimits()
 	return GuardConfig{
-		Attempts: l.Attempts, Spacing: durations(l.Spacing), Cooldown: Duration(l.Cooldown),
-		SmallScope: l.Small.Instances, SmallActions: l.Small.Actions, SmallWindow: Duration(l.Small.Window),
-		BlastShare: l.Blast.Share, BlastWindow: Duration(l.Blast.Window),
-		StormShare: l.Storm.Share, StormEverywhere: l.Storm.Everywhere, StormWithin: Duration(l.Storm.Within),
-		BreakerShare: l.Breaker.Share, BreakerActions: l.Breaker.Actions, BreakerWindow: Duration(l.Breaker.Window), Proven: l.Proven,
+		Attempts: l.Attempts, Spacing: durations(l.Spacing), Cooldown: config.Duration(l.Cooldown),
+		SmallScope: l.Small.Instances, SmallActions: l.Small.Actions, SmallWindow: config.Duration(l.Small.Window),
+		BlastShare: l.Blast.Share, BlastWindow: config.Duration(l.Blast.Window),
+		StormShare: l.Storm.Share, StormEverywhere: l.Storm.Everywhere, StormWithin: config.Duration(l.Storm.Within),
+		BreakerShare: l.Breaker.Share, BreakerActions: l.Breaker.Actions, BreakerWindow: config.Duration(l.Breaker.Window), Proven: l.Proven,
 	}
 }
 
-func durations(list []time.Duration) []Duration {
-	var out []Duration
+func durations(list []time.Duration) []config.Duration {
+	var out []config.Duration
 	for _, d := range list {
-		out = append(out, Duration(d))
+		out = append(out, config.Duration(d))
 	}
 	return out
 }
 
-func stdDurations(list []Duration) []time.Duration {
+func stdDurations(list []config.Duration) []time.Duration {
 	var out []time.Duration
 	for _, d := range list {
 		out = append(out, d.Std())
@@ -190,7 +191,7 @@ func depth(s heal.Scope) int {
 }
 
 // guard finds the mistakes of the safety kernel's keys.
-func (d *decoder) guard(c *GuardConfig) {
+func (d checker) guard(c *GuardConfig) {
 	d.shares("guard", map[string]float64{
 		"blast_share": c.BlastShare, "storm_share": c.StormShare, "storm_everywhere": c.StormEverywhere, "breaker_share": c.BreakerShare,
 	})
@@ -240,7 +241,7 @@ func (d *decoder) guard(c *GuardConfig) {
 // maxTogether bounds the places and lines one judgement looks at.
 const maxTogether = 400
 
-func (d *decoder) shares(under string, shares map[string]float64) {
+func (d checker) shares(under string, shares map[string]float64) {
 	for name, v := range shares {
 		if v > 1 || v != v {
 			d.at(under+"."+name, "a share between 0 and 1", "is %g", v)
@@ -248,7 +249,7 @@ func (d *decoder) shares(under string, shares map[string]float64) {
 	}
 }
 
-func (d *decoder) scope(key, text string) {
+func (d checker) scope(key, text string) {
 	if _, err := heal.ParseScope(text); err != nil {
 		d.at(key, "tenant/env/cluster/service, trailing parts may be left out", "is %q", text)
 	}

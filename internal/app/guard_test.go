@@ -28,7 +28,7 @@ func TestGuardConfigIsTheKernelsOwn(t *testing.T) {
 }
 
 func TestGuardConfigOfScopes(t *testing.T) {
-	c, problems := Parse("homeostat.yaml", []byte(`
+	c, problems := file.Parse("homeostat.yaml", []byte(`
 guard:
   cooldown: 5m
   room: 10
@@ -68,7 +68,7 @@ guard:
 }
 
 func TestGuardConfigMistakes(t *testing.T) {
-	_, problems := Parse("homeostat.yaml", []byte(`guard:
+	_, problems := file.Parse("homeostat.yaml", []byte(`guard:
   storm_share: 50
   room: 4000
   tenants:

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/loop"
@@ -109,7 +110,7 @@ func metricTable(t *testing.T) string {
 // it then says with the document.
 func TestMetricsOfARealServer(t *testing.T) {
 	cfg := freePorts(t)
-	cfg.Loop.Settle = Duration(10 * time.Millisecond)
+	cfg.Loop.Settle = config.Duration(10 * time.Millisecond)
 	s := run(t, cfg)
 	alert := `{"alerts":[{"alert_name":"Down","service_name":"cart","severity":"critical"}]}`
 	if status, body := s.call(http.MethodPost, "http://"+s.APIAddr()+"/api/v1/alerts", alert); status != http.StatusOK {

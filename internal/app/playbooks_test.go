@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/homeostat/homeostat/internal/config"
 )
 
 // A running server takes a changed file and keeps what was good of a broken one.
 func TestFolderOfPlaybooksIsFollowed(t *testing.T) {
 	cfg := freePorts(t)
-	cfg.Playbooks.Dir, cfg.Playbooks.Reload = t.TempDir(), Duration(10*time.Millisecond)
+	cfg.Playbooks.Dir, cfg.Playbooks.Reload = t.TempDir(), config.Duration(10*time.Millisecond)
 	file := filepath.Join(cfg.Playbooks.Dir, "mine.yaml")
 	write := func(name, more string) {
 		t.Helper()

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
@@ -217,7 +218,7 @@ func TestOwnTracesGoToTheExporter(t *testing.T) {
 	defer collector.Close()
 	cfg := freePorts(t)
 	cfg.Export.OTLPEndpoint = collector.URL
-	cfg.Loop.Settle = Duration(10 * time.Millisecond)
+	cfg.Loop.Settle = config.Duration(10 * time.Millisecond)
 	s := run(t, cfg)
 	if status, body := s.call(http.MethodPost, "http://"+s.APIAddr()+"/api/v1/alerts", `{"alerts":[{"alert_name":"Down","service_name":"cart"}]}`); status != http.StatusOK {
 		t.Fatalf("alerts: got %d %s, want 200", status, body)

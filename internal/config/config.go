@@ -54,6 +54,10 @@ type Form[T any] struct {
 
 	// Check finds mistakes that no single key shows; nil: there are none.
 	Check func(c *T, report Report)
+
+	// Nearest gives the known name that was most likely meant, empty if none is
+	// near; nil: no name is suggested.
+	Nearest func(name string, known []string) string
 }
 
 // Report tells of a mistake at a key.
@@ -89,7 +93,7 @@ func readBounded(path string) ([]byte, error) {
 // Parse reads a configuration from its text.
 func (f Form[T]) Parse(file string, data []byte, environ []string) (T, []Problem) {
 	c := f.Default()
-	d := decoder{file: file, lines: map[string]int{}}
+	d := decoder{file: file, lines: map[string]int{}, nearest: f.Nearest}
 	var doc yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	err := dec.Decode(&doc)

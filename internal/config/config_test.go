@@ -100,6 +100,20 @@ func TestOnlyANamedFileMustExist(t *testing.T) {
 	}
 }
 
+func TestDurationText(t *testing.T) {
+	for text, want := range map[string]string{"15d": "15d", "90s": "1m30s", "1m": "1m", "2h": "2h", "0s": "0s", "48h": "2d"} {
+		d, err := ParseDuration(text)
+		if err != nil || d.String() != want {
+			t.Errorf("ParseDuration(%q): got %v, %v, want %s", text, d, err, want)
+		}
+	}
+	for _, text := range []string{"", "d", "-1s", "-2d", "x", "99999999d"} {
+		if _, err := ParseDuration(text); err == nil {
+			t.Errorf("ParseDuration(%q) took it", text)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("inner: {wait: 2d}\nitems: [{id: a}]"))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -13,7 +13,8 @@ import (
 // decoder reads YAML nodes into configuration and keeps every mistake.
 type decoder struct {
 	file     string
-	lines    map[string]int // line of each key seen, for mistakes found later
+	nearest  func(string, []string) string // may be nil
+	lines    map[string]int                // line of each key seen, for mistakes found later
 	problems []Problem
 }
 
@@ -72,7 +73,7 @@ func (d *decoder) structure(node *yaml.Node, v reflect.Value, key string) {
 		case seen[name.Value]:
 			d.report(name.Line, path, "", "stands here twice")
 		case !known:
-			d.report(name.Line, path, anyOf(names), "is not known")
+			d.report(name.Line, path, d.meant(name.Value, names), "is not known")
 		default:
 			d.decode(value, v.Field(index), path, v.Type().Field(index).Tag)
 		}
@@ -206,8 +207,13 @@ func nodeName(node *yaml.Node) string {
 	return "single value"
 }
 
-// anyOf lists what is known.
-func anyOf(known []string) string {
+// meant suggests the known name that was most likely meant, else all of them.
+func (d *decoder) meant(name string, known []string) string {
+	if d.nearest != nil {
+		if best := d.nearest(name, known); best != "" {
+			return best
+		}
+	}
 	slices.Sort(known)
 	return "one of " + strings.Join(known, ", ")
 }

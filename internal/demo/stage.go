@@ -12,6 +12,7 @@ import (
 
 	"github.com/homeostat/homeostat/examples/shop"
 	"github.com/homeostat/homeostat/internal/app"
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
@@ -80,10 +81,10 @@ func (s *stage) write(name string, text func() ([]byte, error)) error {
 // quicken trades the patience of production for a demo that ends within a
 // minute: shorter windows, and room for more faults than a shop of this size has.
 func (s *stage) quicken(cfg *app.Config) {
-	cfg.Metrics.FlushInterval = app.Duration(time.Second)
+	cfg.Metrics.FlushInterval = config.Duration(time.Second)
 	cfg.Rules.Shipped, cfg.Rules.Files = false, []string{filepath.Join(s.dir, "rules.yaml")}
-	cfg.Rules.Interval, cfg.Rules.Resend = app.Duration(time.Second), app.Duration(10*time.Second)
-	cfg.Loop.VerifyWindow = app.Duration(6 * time.Second)
+	cfg.Rules.Interval, cfg.Rules.Resend = config.Duration(time.Second), config.Duration(10*time.Second)
+	cfg.Loop.VerifyWindow = config.Duration(6 * time.Second)
 	cfg.Guard.SmallActions = 50
 	cfg.Playbooks.Trust = map[string]string{}
 	for _, id := range []string{
@@ -100,16 +101,16 @@ func (s *stage) manage(cfg *app.Config, self string, service shop.Service) {
 	health := "http://" + service.Listen + "/healthz"
 	cfg.Drivers.Processes = append(cfg.Drivers.Processes, app.ProcessConfig{
 		Name: service.Name, Entity: entity, Command: []string{self, ShopCommand, filepath.Join(s.dir, "shop.yaml"), service.Name},
-		Dir: s.dir, ReadyURL: health, Grace: app.Duration(5 * time.Second),
+		Dir: s.dir, ReadyURL: health, Grace: config.Duration(5 * time.Second),
 	})
 	// The port tells quickly that a process is gone. An answer may take longer:
 	// that none comes while the port is open is another fault.
 	cfg.Monitors = append(cfg.Monitors, app.MonitorConfig{
-		Name: service.Name + "-port", Entity: entity, Kind: "tcp", Target: service.Listen, Interval: app.Duration(500 * time.Millisecond),
-		Timeout: app.Duration(2 * time.Second), Severity: string(heal.Critical),
+		Name: service.Name + "-port", Entity: entity, Kind: "tcp", Target: service.Listen, Interval: config.Duration(500 * time.Millisecond),
+		Timeout: config.Duration(2 * time.Second), Severity: string(heal.Critical),
 	}, app.MonitorConfig{
-		Name: service.Name + "-health", Entity: entity, Kind: "http", Target: health, Interval: app.Duration(500 * time.Millisecond),
-		Timeout: app.Duration(3 * time.Second), Severity: string(heal.Critical),
+		Name: service.Name + "-health", Entity: entity, Kind: "http", Target: health, Interval: config.Duration(500 * time.Millisecond),
+		Timeout: config.Duration(3 * time.Second), Severity: string(heal.Critical),
 	})
 	if service.Role == shop.Payment {
 		cfg.Drivers.Settings = append(cfg.Drivers.Settings, app.SettingConfig{Entity: entity, URL: "http://" + service.Admin + "/settings"})
