@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/homeostat/homeostat/internal/auth"
+	"github.com/homeostat/homeostat/internal/store"
 )
 
 // Bounds of a request.
@@ -99,6 +100,7 @@ func (s *server) admit(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = newWhole(data)
+		r = r.WithContext(store.Awaited(r.Context()))
 		began := time.Now()
 		answer := &seen{ResponseWriter: w}
 		next.ServeHTTP(answer, r)

@@ -1,9 +1,11 @@
-// Package turn is a lock with a bounded queue, first come first served. Unlike
-// a mutex, its holder can hand it to the next in line without letting go of
-// what it guards, which is how updates share one transaction.
+// Package turn is a lock with a bounded queue, first come first served, but for
+// those somebody waits for, who go before the others. Unlike a mutex, its
+// holder can hand it to the next in line without letting go of what it guards,
+// which is how updates share one transaction.
 //
-// Its one invariant: one at a time has the turn, and who gives up waiting for
-// it holds up nobody. It is not for locks between processes.
+// Its one invariant: one at a time has the turn, who gives up waiting for it
+// holds up nobody, and nobody in line waits for ever. It is not for locks
+// between processes.
 package turn
 
 import (
@@ -12,7 +14,12 @@ import (
 	"sync"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
 )
+
+// mostAhead is how many awaited ones may go before one who came earlier and is
+// not awaited.
+const mostAhead = 8
 
 // Turn is the lock. Set Limit before its first use.
 type Turn struct {
@@ -21,12 +28,15 @@ type Turn struct {
 	mu      sync.Mutex
 	held    bool
 	closed  bool
-	queue   []chan struct{} // closed to wake the one who waits on it
+	awaited []chan struct{} // closed to wake the one who waits on it
+	others  []chan struct{}
+	ahead   int           // awaited ones that went before others in a row
+	closing chan struct{} // who closes waits behind all
 	refused uint64
 }
 
-// Take waits for the turn. Every error is Transient: the turn is closed, too
-// many wait already, or ctx ended.
+// Take waits for the turn; store.Awaited in ctx lets it come earlier. Every
+// error is Transient: the turn is closed, too many wait already, or ctx ended.
 func (t *Turn) Take(ctx context.Context) error {
 	const op = "wait for the writer"
 	t.mu.Lock()
@@ -38,13 +48,17 @@ func (t *Turn) Take(ctx context.Context) error {
 		t.held = true
 		t.mu.Unlock()
 		return nil
-	case len(t.queue) >= t.Limit:
+	case len(t.awaited)+len(t.others) >= t.Limit:
 		t.refused++
 		t.mu.Unlock()
 		return heal.Errorf(heal.Transient, op, "%d updates wait already; try again", t.Limit)
 	}
+	line := &t.others
+	if store.IsAwaited(ctx) {
+		line = &t.awaited
+	}
 	mine := make(chan struct{})
-	t.queue = append(t.queue, mine)
+	*line = append(*line, mine)
 	t.mu.Unlock()
 
 	select {
@@ -54,11 +68,11 @@ func (t *Turn) Take(ctx context.Context) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := slices.Index(t.queue, mine)
+	at := slices.Index(*line, mine)
 	if at < 0 {
 		return nil // the turn came at the same moment and must be passed on
 	}
-	t.queue = slices.Delete(t.queue, at, at+1)
+	*line = slices.Delete(*line, at, at+1)
 	return heal.Errorf(heal.Transient, op, "%w", ctx.Err())
 }
 
@@ -77,13 +91,31 @@ func (t *Turn) Free() {
 	t.held = t.next()
 }
 
-// next wakes the first in line; the caller holds mu.
+// next wakes the next in line; the caller holds mu.
 func (t *Turn) next() bool {
-	if len(t.queue) == 0 {
+	line := &t.awaited
+	switch {
+	case len(t.awaited)+len(t.others) == 0:
+		return t.last()
+	case len(t.others) == 0:
+		t.ahead = 0
+	case len(t.awaited) == 0 || t.ahead == mostAhead:
+		line, t.ahead = &t.others, 0
+	default:
+		t.ahead++
+	}
+	close((*line)[0])
+	*line = slices.Delete(*line, 0, 1)
+	return true
+}
+
+// last wakes who closes.
+func (t *Turn) last() bool {
+	if t.closing == nil {
 		return false
 	}
-	close(t.queue[0])
-	t.queue = slices.Delete(t.queue, 0, 1)
+	close(t.closing)
+	t.closing = nil
 	return true
 }
 
@@ -102,7 +134,7 @@ func (t *Turn) Close() bool {
 		return true
 	}
 	mine := make(chan struct{})
-	t.queue = append(t.queue, mine)
+	t.closing = mine
 	t.mu.Unlock()
 	<-mine
 	return true
@@ -112,5 +144,9 @@ func (t *Turn) Close() bool {
 func (t *Turn) Stats() (waiting int, refused uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.queue), t.refused
+	waiting = len(t.awaited) + len(t.others)
+	if t.closing != nil {
+		waiting++
+	}
+	return waiting, t.refused
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
 )
 
 // TestInOrder: those in line have the turn one after the other, without who
@@ -87,4 +88,41 @@ func TestFreeAgain(t *testing.T) {
 	if !turn.Close() {
 		t.Error("close of a turn nobody holds: got false")
 	}
+}
+
+// TestAwaitedGoFirst: those somebody waits for go before who came earlier, but
+// not for ever.
+func TestAwaitedGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := &Turn{Limit: 100}
+		if err := turn.Take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var order string
+		wait := func(ctx context.Context, name string) {
+			go func() {
+				if err := turn.Take(ctx); err != nil {
+					t.Error(err)
+				}
+				order += name
+				if !turn.Pass() {
+					turn.Free()
+				}
+			}()
+			synctest.Wait()
+		}
+		wait(t.Context(), "a")
+		wait(t.Context(), "b")
+		for range 2*mostAhead + 1 {
+			wait(store.Awaited(t.Context()), ".")
+		}
+		turn.Free()
+		synctest.Wait()
+		if want := "........a........b."; order != want {
+			t.Errorf("order: got %s, want %s", order, want)
+		}
+		if waiting, _ := turn.Stats(); waiting != 0 {
+			t.Errorf("still waiting: %d", waiting)
+		}
+	})
 }
