@@ -40,10 +40,14 @@ func (c cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
+// maxCursor is the length of the longest cursor: JSON writes a byte as six at
+// most, base64 adds a third.
+const maxCursor = 8*(MaxKey+MaxText) + 256
+
 // parseCursor reads what String wrote for the same query over a column.
 func parseCursor(op, text string, query uint64, column store.Column, nullable bool) (cursor, error) {
 	var c cursor
-	if len(text) > 2*(MaxKey+MaxText) {
+	if len(text) > maxCursor {
 		return c, heal.Errorf(heal.Invalid, op, "the cursor is %d bytes long; give back what the page before said", len(text))
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(text)

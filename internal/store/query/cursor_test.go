@@ -1,6 +1,7 @@
 package query
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,4 +33,15 @@ func FuzzParseCursor(f *testing.F) {
 			t.Errorf("written and read again: %v (-want +got):\n%s", err, diff)
 		}
 	})
+}
+
+// TestLongestCursor: what may be stored can be paged by.
+func TestLongestCursor(t *testing.T) {
+	text := strings.Repeat("<", MaxText)
+	column := store.Column{Name: "name"}
+	wrote := cursor{Query: 7, Key: strings.Repeat("\x01", MaxKey), Text: &text}
+	got, err := parseCursor("list", wrote.String(), 7, column, true)
+	if err != nil || got.Key != wrote.Key || got.Text == nil || *got.Text != text {
+		t.Errorf("got an error %v and a place of %d bytes, want what was written", err, len(got.Key))
+	}
 }
