@@ -72,7 +72,7 @@ var imports = map[string][]string{
 	"api/form":    {"heal"},
 	"api/apitest": {"action", "api/form"}, // a whole door for tests
 	"web":         {"heal", "playbook", "auth"},
-	"cli":         {"heal", "playbook", "auth", "api/form"}, // the answers of the API, nothing that serves them
+	"cli":         {"heal", "playbook", "auth", "api/form", "config"}, // the answers of the API, nothing that serves them
 	"obs":         {"heal"},
 	"config":      {}, // reading configuration, for every binary
 }

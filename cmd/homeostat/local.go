@@ -11,6 +11,7 @@ import (
 	"github.com/homeostat/homeostat/examples/shop"
 	"github.com/homeostat/homeostat/internal/app"
 	"github.com/homeostat/homeostat/internal/cli"
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/demo"
 	"github.com/homeostat/homeostat/internal/playbook"
 )
@@ -49,16 +50,12 @@ func up(ctx context.Context, path string, named bool, _, stderr io.Writer) int {
 	return cli.ExitOK
 }
 
-func checkConfig(path string, named bool) []cli.Problem {
+func checkConfig(path string, named bool) []config.Problem {
 	cfg, problems := app.Load(path, named, os.Environ())
 	if len(problems) == 0 {
 		problems = app.CheckFiles(&cfg)
 	}
-	out := make([]cli.Problem, len(problems))
-	for i, p := range problems {
-		out[i] = cli.Problem(p)
-	}
-	return out
+	return problems
 }
 
 func runDemo(ctx context.Context, o cli.DemoOptions, stdout, stderr io.Writer) int {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/playbook"
 )
@@ -46,7 +47,7 @@ type Local struct {
 	ConfigDefault func() []byte
 
 	// ConfigCheck gives every mistake of a configuration.
-	ConfigCheck func(path string, named bool) []Problem
+	ConfigCheck func(path string, named bool) []config.Problem
 
 	// PlaybooksCheck gives every mistake of playbooks that belong together, also
 	// against the actions there are. If nil, only what each file itself shows is
@@ -61,27 +62,6 @@ type DemoOptions struct {
 	JSON  bool
 	Keep  bool   // leave its files
 	Shop  string // file with a shop of your own; empty: the one that comes with it
-}
-
-// Problem is one mistake in a configuration.
-type Problem struct {
-	File     string `json:"file"`
-	Line     int    `json:"line,omitempty"` // 0: not from a file
-	Key      string `json:"key"`
-	Text     string `json:"text"`
-	Expected string `json:"expected,omitempty"`
-}
-
-func (p Problem) String() string {
-	at := p.File
-	if p.Line > 0 {
-		at = fmt.Sprintf("%s:%d", p.File, p.Line)
-	}
-	text := fmt.Sprintf("%s: %s: %s", at, p.Key, p.Text)
-	if p.Expected != "" {
-		text += "; expected " + p.Expected
-	}
-	return text
 }
 
 // failure is an error with an exit code and what to do about it.

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/homeostat/homeostat/internal/config"
 )
 
 const defaultConfig = "homeostat.yaml"
@@ -30,12 +32,12 @@ func (s *session) up() *cobra.Command {
 			"writes a token for you into that folder. Ends gracefully within 10 s of an interrupt.",
 		Example: "  homeostat up\n  homeostat up --config /etc/homeostat.yaml",
 	}
-	config := configFlag(c)
+	file := configFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if s.local.Up == nil {
 			return wrong("this command cannot start a server")
 		}
-		path, named := config()
+		path, named := file()
 		return ended(s.local.Up(c.Context(), path, named, s.stdout, s.stderr))
 	}
 	return c
@@ -98,16 +100,16 @@ func (s *session) configCheck() *cobra.Command {
 		Long:    "Reports every mistake at once with file, line, key and what was expected, and exits with 2\nif there is one.",
 		Example: "  homeostat config check --config /etc/homeostat.yaml",
 	}
-	config := configFlag(c)
+	file := configFlag(c)
 	c.RunE = func(*cobra.Command, []string) error {
 		if s.local.ConfigCheck == nil {
 			return wrong("this command knows no configuration")
 		}
-		path, named := config()
+		path, named := file()
 		found := struct {
-			OK       bool      `json:"ok"`
-			Problems []Problem `json:"problems"`
-		}{Problems: append([]Problem{}, s.local.ConfigCheck(path, named)...)}
+			OK       bool             `json:"ok"`
+			Problems []config.Problem `json:"problems"`
+		}{Problems: append([]config.Problem{}, s.local.ConfigCheck(path, named)...)}
 		found.OK = len(found.Problems) == 0
 		err := s.show(found, func(p *page) {
 			for _, f := range found.Problems {

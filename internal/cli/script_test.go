@@ -15,6 +15,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/api/apitest"
 	"github.com/homeostat/homeostat/internal/cli"
+	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store/sqlite"
 )
@@ -38,11 +39,11 @@ func local() cli.Local {
 			return cli.ExitFailed
 		},
 		ConfigDefault: func() []byte { return []byte("data_dir: ./homeostat-data\n") },
-		ConfigCheck: func(path string, named bool) []cli.Problem {
+		ConfigCheck: func(path string, named bool) []config.Problem {
 			if !named {
 				return nil
 			}
-			return []cli.Problem{{File: path, Line: 3, Key: "server.listen", Text: "is \"x\"", Expected: "host:port"}}
+			return []config.Problem{{File: path, Line: 3, Key: "server.listen", Text: "is \"x\"", Expected: "host:port"}}
 		},
 	}
 }
