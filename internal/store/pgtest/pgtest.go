@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -297,11 +298,20 @@ func (s *Server) DSN(database string) string {
 	return "postgres://" + User + "@/" + database + "?" + query.Encode()
 }
 
+// freePort finds a port below the range of outgoing connections (32768 and up
+// on Linux): one of those could take it before the server listens.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // only to learn a port
-	if err != nil {
-		return 0, err
+	const first, last = 20000, 32000
+	for range last - first {
+		port := first + rand.IntN(last-first)
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		return port, l.Close()
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("no port from %d to %d is free", first, last)
 }
