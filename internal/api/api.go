@@ -9,9 +9,10 @@
 // Who may do what: reading needs a role that sees; acting on cases, alerts and
 // runs, starting playbooks and turning kill switches on and off needs operator;
 // answering a question needs to be the person it names or to hold a role it
-// names; changing playbooks needs admin of the whole installation; handing alerts
-// in needs sender or operator. Roles hold within their scopes, lists show what
-// their reader may see.
+// names; changing playbooks, principals and their tokens, and copying the store need
+// admin of the whole installation; handing alerts in needs sender or operator.
+// Roles hold within their scopes, lists show what their reader may see. Every
+// write but alerts handed in is told to the audit, also one that was denied.
 package api
 
 import (
