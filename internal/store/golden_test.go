@@ -25,6 +25,7 @@ var kinds = map[string]func(*testing.T){
 	"DecisionKind":   check(store.DecisionKind),
 	"RunKind":        check(store.RunKind),
 	"OutcomeKind":    check(store.OutcomeKind),
+	"ClockKind":      check(store.ClockKind),
 }
 
 func check[T any](kind store.Kind[T]) func(*testing.T) {

@@ -76,3 +76,9 @@ var OutcomeKind = Kind[heal.Outcome]{
 	Key:     func(o *heal.Outcome) string { return fmt.Sprintf("%s/%d", o.IncidentID, o.Attempt) },
 	Columns: func(o *heal.Outcome) []any { return []any{string(o.Pattern), o.Playbook, Nanos(o.At)} },
 }
+
+// ClockKind stores what servers agreed the time is; there is one record.
+var ClockKind = Kind[Mark]{
+	Table: Settings, Version: 1,
+	Key: func(*Mark) string { return clockKey },
+}
