@@ -49,17 +49,22 @@ type applied struct {
 // soon reports whether what is due at a time needs the dispatcher to be told.
 func (e *Engine) soon(due, now time.Time) bool { return due.Before(now.Add(e.opts.Poll)) }
 
-// rouse ends the waits of a run early.
-func rouse(tx store.Tx, run heal.RunID, now time.Time) error {
+// rouse ends the waits of a run early, and asks other servers to end the calls
+// they have under way for it.
+func (e *Engine) rouse(tx store.Tx, run heal.RunID, now time.Time) error {
 	rows, err := jobKind.All(tx, store.Query{Where: []store.Cond{{Column: "run", Op: store.Eq, Value: string(run)}}})
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		if row.Value.State != jobAsleep {
+		switch j := &row.Value; {
+		case j.State == jobAsleep:
+			j.Due = now
+		case j.State == jobClaimed && j.Owner != e.opts.Owner:
+			j.Stop = true
+		default:
 			continue
 		}
-		row.Value.Due = now
 		if _, err := jobKind.Put(tx, &row.Value, row.Revision); err != nil {
 			return err
 		}

@@ -47,8 +47,11 @@ func (e *Engine) handle(ctx context.Context, d due) {
 
 // postpone keeps work that cannot be done now (the store is full, say) from
 // spinning.
-func (e *Engine) postpone(ctx context.Context) {
-	timer := time.NewTimer(e.opts.Poll)
+func (e *Engine) postpone(ctx context.Context) { pause(ctx, e.opts.Poll) }
+
+// pause waits, or returns early when ctx ends.
+func pause(ctx context.Context, rest time.Duration) {
+	timer := time.NewTimer(rest)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -283,7 +286,7 @@ func (d *edit) goOn() (next *try, refused guard.Rule, err error) {
 		return nil, "", nil //nolint:nilerr // the queue's worker will find and tell it
 	}
 	d.queue = d.queue[1:]
-	refused, err = d.claim(readyJob(key, d.now), next)
+	refused, err = d.claim(d.e.readyJob(key, d.now), next)
 	if err != nil || refused != "" {
 		return nil, refused, err
 	}

@@ -188,12 +188,12 @@ func (d *edit) write() (applied, error) {
 // writeJobs queues the tries and wake-ups that the events made due.
 func (d *edit) writeJobs(out *applied) error {
 	if d.rouse {
-		if err := rouse(d.tx, d.run.ID, d.now); err != nil {
+		if err := d.e.rouse(d.tx, d.run.ID, d.now); err != nil {
 			return err
 		}
 	}
 	for _, q := range d.queue {
-		j := readyJob(q.Key, q.Due)
+		j := d.e.readyJob(q.Key, q.Due)
 		if _, err := jobKind.Put(d.tx, &j, store.Any); err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func (d *edit) writeJobs(out *applied) error {
 		}
 	}
 	for _, w := range d.wakes {
-		j := wakeJob(d.run.ID, w.At)
+		j := d.e.wakeJob(d.run.ID, w.At)
 		if _, err := jobKind.Put(d.tx, &j, store.Any); err != nil {
 			return err
 		}

@@ -113,7 +113,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { e.renew(work) })
-	if e.opts.Sole {
+	if !e.opts.Sole {
+		wg.Go(func() { e.follow(work) })
+	} else {
 		for err := e.reclaim(ctx); err != nil && ctx.Err() == nil; err = e.reclaim(ctx) {
 			e.opts.Logger.Error("take over what an earlier start left, will try again", slog.Any("error", err))
 			e.postpone(ctx)
@@ -208,7 +210,7 @@ func (e *Engine) due(ctx context.Context) (jobs []job, rest time.Duration, err e
 	rest = e.opts.Poll
 	err = e.store.View(ctx, func(r store.Reader) error {
 		now := e.opts.Clock()
-		found, next, err := dueJobs(r, now, e.opts.Workers*2)
+		found, next, err := dueJobs(r, now, e.opts.Owner, e.opts.Poll, e.opts.Workers*2)
 		if err != nil {
 			return err
 		}

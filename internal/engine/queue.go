@@ -15,7 +15,8 @@ type job struct {
 	Run   heal.RunID `json:"run"`
 	State jobState   `json:"state"`
 	Due   time.Time  `json:"due"`
-	Owner string     `json:"owner,omitempty"`
+	Owner string     `json:"owner,omitempty"` // who claimed it, or made it due and comes first; empty: anybody
+	Stop  bool       `json:"stop,omitempty"`  // its owner is to end the call under way
 	Epoch int64      `json:"epoch"`           // +1 at each claim
 	Fence int64      `json:"fence,omitempty"` // epoch of the lease on the target
 	Lease time.Time  `json:"lease,omitzero"`
@@ -49,18 +50,28 @@ var jobKind = store.Kind[job]{
 	},
 }
 
-func readyJob(key heal.StepKey, due time.Time) job {
-	return job{Key: key.String(), Run: key.Run, State: jobReady, Due: due}
+func (e *Engine) readyJob(key heal.StepKey, due time.Time) job {
+	return job{Key: key.String(), Run: key.Run, State: jobReady, Due: due, Owner: e.first()}
 }
 
-func wakeJob(run heal.RunID, at time.Time) job {
-	return job{Key: string(run) + "/wake/" + strconv.FormatInt(at.UnixNano(), 10), Run: run, State: jobWake, Due: at}
+func (e *Engine) wakeJob(run heal.RunID, at time.Time) job {
+	return job{Key: string(run) + "/wake/" + strconv.FormatInt(at.UnixNano(), 10), Run: run, State: jobWake, Due: at, Owner: e.first()}
 }
 
-// dueJobs lists what can be worked on at a time: tries and wake-ups that are
-// due, and claims whose lease ran out. next is when something further falls
-// due, zero if nothing is known.
-func dueJobs(r store.Reader, now time.Time, limit int) (jobs []job, next time.Time, err error) {
+// first is who comes first for what this engine makes due. The others leave it
+// alone for a while, so that servers do not reach for the same.
+func (e *Engine) first() string {
+	if e.opts.Sole {
+		return ""
+	}
+	return e.opts.Owner
+}
+
+// dueJobs lists what can be worked on at a time by an owner: tries and wake-ups
+// that are due, those of others once they were left for so long, and claims
+// whose lease ran out. next is when something further falls due, zero if
+// nothing is known.
+func dueJobs(r store.Reader, now time.Time, owner string, left time.Duration, limit int) (jobs []job, next time.Time, err error) {
 	nanos := store.Nanos(now)
 	for _, state := range []jobState{jobReady, jobAsleep, jobWake} {
 		rows, _, err := jobKind.List(r, store.Query{
@@ -71,11 +82,18 @@ func dueJobs(r store.Reader, now time.Time, limit int) (jobs []job, next time.Ti
 			return nil, time.Time{}, err
 		}
 		for _, row := range rows {
-			if row.Value.Due.After(now) {
-				if next.IsZero() || row.Value.Due.Before(next) {
-					next = row.Value.Due
+			due := row.Value.Due
+			if of := row.Value.Owner; of != "" && of != owner {
+				due = due.Add(left)
+			}
+			if due.After(now) {
+				if next.IsZero() || due.Before(next) {
+					next = due
 				}
-				break
+				if row.Value.Due.After(now) {
+					break
+				}
+				continue
 			}
 			jobs = append(jobs, row.Value)
 		}

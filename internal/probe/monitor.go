@@ -19,8 +19,9 @@ type monitor struct {
 	outbox *outbox
 	turn   chan struct{} // one probe at a time, so that results stay in order
 
-	mu    sync.Mutex
-	state State
+	mu      sync.Mutex
+	state   State
+	watched bool // at some time
 }
 
 func newMonitor(s *Set, c Config) *monitor {
@@ -28,11 +29,8 @@ func newMonitor(s *Set, c Config) *monitor {
 		config: c,
 		set:    s,
 		turn:   make(chan struct{}, 1),
-		state: State{
-			Name: c.Name, Entity: c.Entity, Kind: c.Kind(), Target: c.Target(),
-			Severity: c.Severity, Labels: c.Labels, Status: Unknown,
-		},
 	}
+	m.state = m.blank()
 	switch {
 	case c.HTTP != nil:
 		m.probe = newHTTPProber(*c.HTTP)
@@ -49,6 +47,32 @@ func (m *monitor) current() State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.state.clone()
+}
+
+// watch probes and tells what it finds until ctx ends. When it is called again
+// it begins without an opinion: another server may have looked meanwhile.
+func (m *monitor) watch(ctx context.Context) error {
+	m.mu.Lock()
+	if m.watched {
+		m.state = m.blank()
+		m.outbox.clear()
+	}
+	m.watched = true
+	m.mu.Unlock()
+	var wg sync.WaitGroup
+	wg.Go(func() { m.run(ctx) })
+	wg.Go(func() { m.outbox.run(ctx) })
+	wg.Wait()
+	return nil
+}
+
+// blank is the state of a monitor that nothing is known of.
+func (m *monitor) blank() State {
+	c := m.config
+	return State{
+		Name: c.Name, Entity: c.Entity, Kind: c.Kind(), Target: c.Target(),
+		Severity: c.Severity, Labels: c.Labels, Status: Unknown,
+	}
 }
 
 // run probes at the interval. The first probe comes after a part of the

@@ -46,6 +46,13 @@ func (o *outbox) put(t Transition) {
 	}
 }
 
+// clear forgets what was not taken yet.
+func (o *outbox) clear() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pending = nil
+}
+
 // peek gives the pending transition without taking it out.
 func (o *outbox) peek() *Transition {
 	o.mu.Lock()

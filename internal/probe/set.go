@@ -24,6 +24,10 @@ type Options struct {
 	Resend      time.Duration // reminders while down; default 1 min
 	Concurrency int           // probes at once; default 64
 	ProcRoot    string        // where processes are looked for; default /proc
+
+	// While runs probing of the monitor whenever it is this server's turn, where
+	// several share the monitors; nil: always.
+	While func(ctx context.Context, monitor string, probing func(context.Context) error) error
 }
 
 // Set is the monitors of one server. All methods may be called at any time.
@@ -64,6 +68,9 @@ func New(opts Options) (*Set, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opts.While == nil {
+		opts.While = func(ctx context.Context, _ string, probing func(context.Context) error) error { return probing(ctx) }
+	}
 	if opts.Sink == nil {
 		return nil, heal.Errorf(heal.Internal, "set up monitors", "there is no sink for what they find")
 	}
@@ -98,8 +105,7 @@ func (s *Set) Run(ctx context.Context) error {
 	defer s.running.Store(false)
 	var wg sync.WaitGroup
 	for _, m := range s.monitors {
-		wg.Go(func() { m.run(ctx) })
-		wg.Go(func() { m.outbox.run(ctx) })
+		wg.Go(func() { _ = s.opts.While(ctx, m.config.Name, m.watch) }) // watch gives no error
 	}
 	<-ctx.Done() // also without any monitor
 	wg.Wait()

@@ -3,6 +3,7 @@ package series
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -26,7 +28,8 @@ import (
 
 // Remote is another store of metrics with the query API of Prometheus, asked
 // besides the embedded one: Prometheus, Mimir, Thanos, VictoriaMetrics. Rules
-// are evaluated over the embedded store alone; a remote has its own.
+// are evaluated over the embedded store alone, since a remote has its own,
+// unless RulesOptions say otherwise.
 type Remote struct {
 	URL     string        // the API is below it, at /api/v1
 	Token   string        // sent as a bearer token; empty: none
@@ -115,6 +118,57 @@ func (e *everywhere) Querier(mint, maxt int64) (storage.Querier, error) {
 		others = append(others, &remoteQuerier{remote: r, from: mint, to: maxt})
 	}
 	return storage.NewMergeQuerier([]storage.Querier{local}, others, storage.ChainedSeriesMerge), nil
+}
+
+// gaps is a Queryable that remembers what could not be read: to a rule, what is
+// missing must not look like what is well.
+type gaps struct {
+	storage.Queryable
+
+	mu     sync.Mutex
+	missed []error
+}
+
+func (g *gaps) Querier(mint, maxt int64) (storage.Querier, error) {
+	q, err := g.Queryable.Querier(mint, maxt)
+	if err != nil {
+		return nil, err
+	}
+	return &gapQuerier{Querier: q, gaps: g}, nil
+}
+
+func (g *gaps) err() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return errors.Join(g.missed...)
+}
+
+type gapQuerier struct {
+	storage.Querier
+	gaps *gaps
+}
+
+func (q *gapQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
+	return &gapSet{SeriesSet: q.Querier.Select(ctx, sorted, hints, matchers...), gaps: q.gaps}
+}
+
+type gapSet struct {
+	storage.SeriesSet
+	gaps *gaps
+}
+
+func (s *gapSet) Next() bool {
+	if s.SeriesSet.Next() {
+		return true
+	}
+	s.gaps.mu.Lock()
+	defer s.gaps.mu.Unlock()
+	for _, w := range s.SeriesSet.Warnings().AsErrors() {
+		if strings.HasPrefix(w.Error(), "ask ") {
+			s.gaps.missed = append(s.gaps.missed, w)
+		}
+	}
+	return false
 }
 
 // remoteQuerier reads one remote over one stretch of time.

@@ -117,3 +117,58 @@ func TestRemoteIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// Where rules look at remotes, one that does not answer is an error of the
+// rule: what is missing does not resolve an alert.
+func TestRulesOverRemotes(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	p := newPrometheus(t, now)
+	db, err := series.Open(series.Options{Dir: t.TempDir(), Remotes: []series.Remote{{URL: p.URL, Token: "secret"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	alerts := make(chan series.RuleAlert, 100)
+	rules := series.NewRules(db, series.RulesOptions{Everywhere: true}, func(_ context.Context, found []series.RuleAlert) error {
+		for _, a := range found {
+			alerts <- a
+		}
+		return nil
+	})
+	err = rules.Load(series.RuleFile{Name: "down.yaml", Data: []byte(`groups: [{name: g, interval: 100ms, rules: [{alert: Down, expr: "up{job=\"node\"} == 0"}]}]`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- rules.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	if a := <-alerts; a.Labels["job"] != "node" || !a.ResolvedAt.IsZero() {
+		t.Errorf("got %+v, want Down of node firing", a)
+	}
+	p.broken.Store(true)
+	for status := rules.Status(); len(status) != 1 || !strings.Contains(status[0].Error, "ask "); status = rules.Status() {
+		if ctx.Err() != nil {
+			t.Fatalf("the rule says nothing of the remote: %+v", status)
+		}
+	}
+	for {
+		select {
+		case a := <-alerts:
+			if !a.ResolvedAt.IsZero() {
+				t.Errorf("resolved because the remote does not answer: %+v", a)
+			}
+			continue
+		default:
+		}
+		break
+	}
+	if active := rules.Status()[0].Active; active != 1 {
+		t.Errorf("%d alerts active, want the one that fired", active)
+	}
+}

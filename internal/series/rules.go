@@ -26,6 +26,7 @@ type RulesOptions struct {
 	Interval    time.Duration // 15 s: of groups that name none
 	ResendDelay time.Duration // 1 min between repeats of an alert that keeps firing
 	SinkTimeout time.Duration // 5 s for the sink to take a batch
+	Everywhere  bool          // rules look at the remotes too; one that does not answer is an error of the rule
 	Logger      *slog.Logger  // nil: silent
 }
 
@@ -158,7 +159,12 @@ func (r *Rules) query(ctx context.Context, expr string, at time.Time) (promql.Ve
 		return nil, err
 	}
 	defer leave()
-	return rules.EngineQueryFunc(r.db.engine, r.db.tsdb)(ctx, expr, at)
+	if !r.opts.Everywhere {
+		return rules.EngineQueryFunc(r.db.engine, r.db.tsdb)(ctx, expr, at)
+	}
+	gaps := &gaps{Queryable: r.db.asked}
+	found, err := rules.EngineQueryFunc(r.db.engine, gaps)(ctx, expr, at)
+	return found, errors.Join(err, gaps.err())
 }
 
 // evaluate is one evaluation of a group, on the group's own goroutine.
