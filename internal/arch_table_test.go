@@ -64,6 +64,7 @@ var imports = map[string][]string{
 		"playbook", "decide", "verify", "learn", "expr", "engine", "guard",
 		"action", // the catalogue of what plans may do
 		"audit",  // every decision is kept
+		"lease",  // shared among servers
 	},
 	// The door reads the record and puts people's words to the engine and the
 	// loop in their own types; a second set of types between them would only be

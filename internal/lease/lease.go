@@ -85,6 +85,16 @@ func Release(tx store.Tx, resource, holder string) error {
 	return l.release(tx)
 }
 
+// Forget frees the resource if holder has it, and its epoch is not kept: for
+// resources that nothing is left behind at.
+func Forget(tx store.Tx, resource, holder string) error {
+	l, err := Look(tx, resource)
+	if err != nil || l.Holder != holder {
+		return err
+	}
+	return tx.Delete(store.Leases, resource)
+}
+
 // ReleaseAll frees everything that holder has.
 func ReleaseAll(tx store.Tx, holder string) error {
 	held, err := HeldBy(tx, holder)

@@ -298,9 +298,20 @@ func (s *Share) Fence(r store.Reader, duty string) error {
 		return err
 	}
 	if !ok || l.Holder != s.opts.Member || l.Epoch != epoch {
+		s.lost(duty, epoch)
 		return heal.Errorf(heal.Conflict, "duty "+duty, "is another server's now")
 	}
 	return nil
+}
+
+// lost lets go of a duty that another server has by now.
+func (s *Share) lost(duty string, epoch int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[duty] == epoch {
+		delete(s.held, duty)
+		s.tell()
+	}
 }
 
 // While runs work whenever the duty is this server's, until ctx ends. The

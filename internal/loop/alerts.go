@@ -45,6 +45,9 @@ func (l *Loop) takeDeliveries(ctx context.Context) (rest time.Duration, err erro
 	var revisions []store.Revision
 	err = l.parts.Store.Update(ctx, func(tx store.Tx) error {
 		began := l.now()
+		if err := l.parts.Share.Fence(tx, dutySignals); err != nil {
+			return err
+		}
 		revisions, err = t.write(tx)
 		took = l.now().Sub(began)
 		return err

@@ -89,7 +89,7 @@ func (l *Loop) ripe(records []store.Record, now time.Time) (due []heal.IncidentI
 		if ok && at > store.Nanos(now) {
 			return due, time.Unix(0, at)
 		}
-		if id := heal.IncidentID(rec.Key); !l.busy[id] {
+		if id := heal.IncidentID(rec.Key); !l.busy[id] && l.parts.Share.Holds(dutyOf(id)) {
 			due = append(due, id)
 		}
 	}

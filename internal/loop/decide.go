@@ -26,10 +26,10 @@ func (l *Loop) decide(ctx context.Context, inc store.Stored[heal.Incident]) erro
 		return l.closeCleared(ctx, inc)
 	}
 	if inc.Value.Cause != "" && len(inc.Value.Attempts) == 0 {
-		if !l.reserve(&inc.Value) {
-			return errHeld
+		if err := l.reserve(ctx, &inc.Value); err != nil {
+			return err
 		}
-		defer l.unreserve(&inc.Value)
+		defer l.unreserve(ctx, &inc.Value)
 		host, err := l.standing(ctx, &inc.Value)
 		if err != nil {
 			return err

@@ -133,8 +133,9 @@ func (l *Loop) Accept(ctx context.Context, source string, alerts []heal.Alert) (
 	return nil
 }
 
-// maxIdentity bounds what alerts are found by, in bytes.
-const maxIdentity = 32 << 10
+// maxIdentity bounds what alerts are found by, in bytes: every store can index
+// so much beside a key.
+const maxIdentity = 1500
 
 // checkAlert refuses what no store could keep: one such alert would stop the
 // alert stage for good.

@@ -24,6 +24,7 @@ import (
 	"github.com/homeostat/homeostat/internal/decide"
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/lease"
 	"github.com/homeostat/homeostat/internal/store"
 )
 
@@ -58,6 +59,7 @@ type Parts struct {
 	Probes   Probes
 	Notifier Notifier
 	Audit    *audit.Recorder // nil: nothing is kept
+	Share    *lease.Share    // among the servers on the store, with all Duties; nil: this server is alone
 }
 
 // Loop runs the stages.
@@ -68,6 +70,7 @@ type Loop struct {
 
 	intake  sync.RWMutex // held for writing while the backlog is counted
 	backlog backlog
+	news    news
 	alerts  chan struct{} // wakes the alert stage
 	faults  chan struct{} // wakes the incident stage
 	cases   chan struct{} // wakes the case stage
@@ -148,9 +151,23 @@ func (l *Loop) Run(ctx context.Context) error {
 		return heal.Wrap("take up open cases", err)
 	}
 	var wg sync.WaitGroup
+	wg.Go(func() { _ = l.parts.Share.While(ctx, dutySignals, l.runSignals) }) // which gives no error
+	wg.Go(func() { l.runCases(ctx) })
+	if l.parts.Share != nil {
+		wg.Go(func() { l.follow(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// runSignals runs the stages from deliveries to cases. They remember what they
+// wrote last, which holds only while nobody else runs them.
+func (l *Loop) runSignals(ctx context.Context) error {
+	l.known.forget()
+	l.waiting, l.gathered, l.round = nil, gathering{}, nil
+	var wg sync.WaitGroup
 	wg.Go(func() { l.stage(ctx, "alerts", l.alerts, l.takeDeliveries) })
 	wg.Go(func() { l.stage(ctx, "incidents", l.faults, l.takeSignals) })
-	wg.Go(func() { l.runCases(ctx) })
 	wg.Wait()
 	return nil
 }
@@ -186,6 +203,7 @@ func (l *Loop) reindex(ctx context.Context) error {
 			return err
 		}
 		l.open = newIndex(l.opts.Window)
+		l.news.reached(r.Revision())
 		for i := range rows {
 			l.open.put(rows[i].Value, rows[i].Revision)
 		}

@@ -13,23 +13,34 @@ import (
 // maxStanding bounds the cases on one cause that are looked at.
 const maxStanding = 16
 
-// reserve makes a case the only one that decides about its cause; false if
+// reserve makes a case the only one that decides about its cause; errHeld if
 // another one does. The caller gives the cause back with unreserve.
-func (l *Loop) reserve(inc *heal.Incident) bool {
+func (l *Loop) reserve(ctx context.Context, inc *heal.Incident) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if holder, taken := l.begins[inc.Cause]; taken && holder != inc.ID {
-		return false
+	holder, taken := l.begins[inc.Cause]
+	if !taken {
+		l.begins[inc.Cause] = inc.ID
 	}
-	l.begins[inc.Cause] = inc.ID
-	return true
+	l.mu.Unlock()
+	if taken && holder != inc.ID {
+		return errHeld
+	}
+	err := l.reserveEverywhere(ctx, inc)
+	if err != nil {
+		l.unreserve(ctx, inc)
+	}
+	return err
 }
 
-func (l *Loop) unreserve(inc *heal.Incident) {
+func (l *Loop) unreserve(ctx context.Context, inc *heal.Incident) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.begins[inc.Cause] == inc.ID {
+	mine := l.begins[inc.Cause] == inc.ID
+	if mine {
 		delete(l.begins, inc.Cause)
+	}
+	l.mu.Unlock()
+	if mine {
+		l.unreserveEverywhere(ctx, inc)
 	}
 }
 

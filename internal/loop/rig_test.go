@@ -20,6 +20,7 @@ import (
 	"github.com/homeostat/homeostat/internal/alert"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/lease"
 	"github.com/homeostat/homeostat/internal/loop"
 	"github.com/homeostat/homeostat/internal/playbook"
 	"github.com/homeostat/homeostat/internal/series"
@@ -52,6 +53,9 @@ type rig struct {
 	engine *engine.Engine
 	loop   *loop.Loop
 	stop   func() // set while it runs
+
+	name  string       // of one server among several
+	share *lease.Share // nil: it is alone
 }
 
 // inRig runs f in a bubble with a rig that has the playbooks and is running.
@@ -94,7 +98,17 @@ func (r *rig) open(commits int) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.db, r.disk = db, newDisk(db, commits)
+	r.db = db
+	r.wire(commits, nil)
+}
+
+// wire makes an engine and a loop over the store.
+func (r *rig) wire(commits int, share func(store.Store) *lease.Share) {
+	r.t.Helper()
+	r.disk = newDisk(r.db, commits)
+	if share != nil {
+		r.share = share(r.disk)
+	}
 	drivers, err := action.NewSet(r.world)
 	if err != nil {
 		r.t.Fatal(err)
@@ -110,7 +124,7 @@ func (r *rig) open(commits int) {
 	library := engine.Playbooks{Specs: drivers.Specs()}
 	late := &listener{}
 	opts := engine.Options{
-		Owner: fmt.Sprintf("server-%d", r.clock().UnixNano()), Sole: true, Clock: r.clock, Entropy: rand.Reader,
+		Owner: fmt.Sprintf("server-%s-%d", r.name, r.clock().UnixNano()), Sole: share == nil, Clock: r.clock, Entropy: rand.Reader,
 		Limits: r.opts.Limits, Listener: late, Logger: log, Poll: 10 * time.Second,
 	}
 	r.engine = engine.New(r.disk, drivers, library, opts)
@@ -118,7 +132,7 @@ func (r *rig) open(commits int) {
 	o.Clock, o.Entropy, o.Logger = r.clock, rand.Reader, log
 	r.loop = loop.New(loop.Parts{
 		Store: r.disk, Engine: runner{r.engine, &engine.DryRunner{Store: r.disk, Previews: previews, Library: library, Specs: drivers.Specs(), Options: opts}},
-		Catalog: loop.NewCatalog(r.compile(drivers.Specs())), Topology: r.graph, Metrics: metrics{r.series}, Logs: noLogs{}, Probes: r.board, Notifier: r.phone,
+		Catalog: loop.NewCatalog(r.compile(drivers.Specs())), Topology: r.graph, Metrics: metrics{r.series}, Logs: noLogs{}, Probes: r.board, Notifier: r.phone, Share: r.share,
 	}, o)
 	late.Loop = r.loop
 }
@@ -167,15 +181,9 @@ const scrape = 5 * time.Second
 func (r *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		for ctx.Err() == nil {
-			_ = r.series.Append(ctx, r.world.samples(r.clock())) // samples the store rejects are as good as lost
-			select {
-			case <-time.After(scrape):
-			case <-ctx.Done():
-			}
-		}
-	})
+	if r.share == nil {
+		wg.Go(func() { r.scrape(ctx) })
+	}
 	run := func(what string, f func(context.Context) error) {
 		wg.Go(func() {
 			if err := f(ctx); err != nil {
@@ -185,7 +193,21 @@ func (r *rig) start() {
 	}
 	run("engine", r.engine.Run)
 	run("loop", r.loop.Run)
+	if r.share != nil {
+		run("share", r.share.Run)
+	}
 	r.stop = func() { cancel(); wg.Wait(); r.stop = nil }
+}
+
+// scrape brings the world's telemetry in until ctx ends.
+func (r *rig) scrape(ctx context.Context) {
+	for ctx.Err() == nil {
+		_ = r.series.Append(ctx, r.world.samples(r.clock())) // samples the store rejects are as good as lost
+		select {
+		case <-time.After(scrape):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // halt stops everything and closes the state.

@@ -154,7 +154,13 @@ func (l *Loop) writeRound(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = l.parts.Store.Update(ctx, w.write)
+	err = l.parts.Store.Update(ctx, func(tx store.Tx) error {
+		if err := l.parts.Share.Fence(tx, dutySignals); err != nil {
+			w.stale = nil
+			return err
+		}
+		return w.write(tx)
+	})
 	if len(w.stale) > 0 && heal.Is(err, heal.Conflict) {
 		return l.redo(ctx, r, w.stale)
 	}
