@@ -71,8 +71,8 @@ var imports = map[string][]string{
 	// copied through.
 	"api":         {"heal", "playbook", "library", "auth", "expr", "store", "engine", "guard", "learn", "topology", "alert", "loop", "audit"},
 	"api/form":    {"heal"},
-	"api/apitest": {"action", "api/form"}, // a whole door for tests
-	"web":         {"heal", "playbook", "auth"},
+	"api/apitest": {"action", "api/form"},                             // a whole door for tests
+	"web":         {"heal", "playbook", "auth", "api/form"},           // as the command line: it asks the API it is given
 	"cli":         {"heal", "playbook", "auth", "api/form", "config"}, // the answers of the API, nothing that serves them
 	"obs":         {"heal"},
 	"config":      {}, // reading configuration, for every binary

@@ -187,7 +187,7 @@ func New(o Options) (http.Handler, error) {
 	inner := http.NewServeMux()
 	s.api = humago.New(inner, s.description())
 	for _, register := range []func(){
-		s.incidents, s.watch, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
+		s.incidents, s.watch, s.changes, s.overview, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
 	} {
 		register()
 	}

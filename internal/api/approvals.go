@@ -146,28 +146,6 @@ func questionOf(run *heal.Run, task string) (form.Waiting, error) {
 	return form.Waiting{}, heal.Errorf(heal.Conflict, "", "%d tasks of run %s wait; name one: %s", len(open), run.ID, strings.Join(tasks, ", "))
 }
 
-// namesOf are the names the caller may answer under: their own, unless it reads
-// as a role, and the roles they hold in the scope.
-func namesOf(ctx context.Context, scope heal.Scope) []string {
-	p, _ := auth.From(ctx)
-	var names []string
-	if auth.Role(p.Name).Validate() != nil {
-		names = append(names, p.Name)
-	}
-	for _, g := range p.Grants {
-		switch {
-		case !g.Scope.Contains(scope):
-		case g.Role == auth.Admin:
-			for _, r := range auth.Roles() {
-				names = append(names, string(r))
-			}
-		default:
-			names = append(names, string(g.Role))
-		}
-	}
-	return names
-}
-
 // mayAnswer lets those settle who may do the verb, and whom the question names:
 // as a person, or by a role they hold there.
 func mayAnswer(ctx context.Context, asked *heal.Approval, verb auth.Verb, scope heal.Scope) error {
@@ -180,4 +158,10 @@ func mayAnswer(ctx context.Context, asked *heal.Approval, verb auth.Verb, scope 
 		return nil
 	}
 	return err
+}
+
+// namesOf are the names the caller may answer under.
+func namesOf(ctx context.Context, scope heal.Scope) []string {
+	p, _ := auth.From(ctx)
+	return p.Names(scope)
 }

@@ -126,7 +126,7 @@ func (s *server) exportAudit(ctx context.Context, in *exportCall) (*huma.StreamR
 
 // longAnswer reports whether a request may outlast the deadline of others.
 func longAnswer(path string) bool {
-	return path == watchPath || strings.HasPrefix(path, prefix+"/audit/") || strings.HasPrefix(path, prefix+"/store/")
+	return path == watchPath || path == changesPath || strings.HasPrefix(path, prefix+"/audit/") || strings.HasPrefix(path, prefix+"/store/")
 }
 
 // ofAuditEntry converts an entry.

@@ -144,35 +144,16 @@ func (s *server) report(ctx context.Context, in *reportCall) (*body[form.Report]
 	}), nil
 }
 
-// casesOf reads the cases detected in a window, the ones changed last first,
-// page by page, each page in a snapshot of its own: a long report keeps no
-// snapshot open.
+// casesOf reads the cases detected in a window, the ones changed last first.
 func (s *server) casesOf(ctx context.Context, from, until time.Time, may func(heal.Scope) bool) (cases []heal.Incident, complete bool, err error) {
 	// What was detected in the window was not changed before it.
 	q := store.Query{Where: filters{{Column: "updated", Op: store.Ge, Value: store.Nanos(from)}}, Order: "updated", Desc: true}
-	seen := map[heal.IncidentID]bool{}
-	for read := 0; read < maxReported; {
-		var rows []store.Stored[heal.Incident]
-		err := s.Store.View(ctx, func(r store.Reader) (err error) {
-			rows, q.Cursor, err = store.IncidentKind.List(r, q)
-			return err
-		})
-		if err != nil {
-			return nil, false, err
+	_, complete, err = s.walk(ctx, q, func(c *heal.Incident) {
+		if may(c.Scope) && !c.DetectedAt.Before(from) && c.DetectedAt.Before(until) {
+			cases = append(cases, summed(c))
 		}
-		read += len(rows)
-		for i := range rows {
-			c := &rows[i].Value
-			if may(c.Scope) && !seen[c.ID] && !c.DetectedAt.Before(from) && c.DetectedAt.Before(until) {
-				seen[c.ID] = true
-				cases = append(cases, summed(c))
-			}
-		}
-		if q.Cursor == "" {
-			return cases, true, nil
-		}
-	}
-	return cases, false, nil
+	})
+	return cases, complete, err
 }
 
 // summed keeps of a case what an account needs.

@@ -1,12 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -49,8 +51,13 @@ func (s *server) watch() {
 			Description: "A stream of changes, without end.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: schema}},
 		}},
 	}
+	s.stream(op, []topic{{store.Incidents, incidentEvent}})
+}
+
+// stream registers a watch of the topics.
+func (s *server) stream(op huma.Operation, topics []topic) {
 	huma.Register(s.api, op, func(ctx context.Context, in *watchRequest) (*huma.StreamResponse, error) {
-		w, err := s.newWatcher(ctx, in)
+		w, err := s.newWatcher(ctx, in, topics)
 		if err != nil {
 			return nil, s.problem(ctx, op.OperationID, err)
 		}
@@ -58,26 +65,37 @@ func (s *server) watch() {
 	})
 }
 
+// topic is a table that is watched, and how a change of it is told.
+type topic struct {
+	table store.Table
+	event func(w *watcher, c store.Change) (name string, data any, err error) // no name: the watcher may not see it
+}
+
 // watcher is one open stream.
 type watcher struct {
 	server *server
 	may    func(heal.Scope) bool
+	topics []topic
 	at     store.Revision // everything up to here was told
 }
 
 // newWatcher takes a slot and makes sure that the changes since are known.
-func (s *server) newWatcher(ctx context.Context, in *watchRequest) (*watcher, error) {
+func (s *server) newWatcher(ctx context.Context, in *watchRequest, topics []topic) (*watcher, error) {
 	may, err := reader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{server: s, may: may, at: store.Revision(max(in.Since, in.LastEventID))}
+	w := &watcher{server: s, may: may, topics: topics, at: store.Revision(max(in.Since, in.LastEventID))}
 	err = s.Store.View(ctx, func(r store.Reader) error {
 		if w.at == 0 && in.Since == 0 {
 			w.at = r.Revision()
 		}
-		_, err := r.Changes(store.Incidents, w.at, 1)
-		return err
+		for _, t := range topics {
+			if _, err := r.Changes(t.table, w.at, 1); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -118,46 +136,70 @@ func (w *watcher) stream(hctx huma.Context) {
 	}
 }
 
-// tell writes what changed since, at most one page.
+// pending is a change that is to be told.
+type pending struct {
+	topic  topic
+	change store.Change
+}
+
+// tell writes what changed since, in the order of the revisions, at most one
+// page of each topic.
 func (w *watcher) tell(ctx context.Context, out *events) (more bool, err error) {
-	var changes []store.Change
-	var now store.Revision
-	err = w.server.Store.View(ctx, func(r store.Reader) (err error) {
-		now = r.Revision()
-		changes, err = r.Changes(store.Incidents, w.at, store.MaxPage)
-		return err
+	var all []pending
+	var until store.Revision
+	err = w.server.Store.View(ctx, func(r store.Reader) error {
+		all, until, more = nil, r.Revision(), false
+		for _, t := range w.topics {
+			changes, err := r.Changes(t.table, w.at, store.MaxPage)
+			if err != nil {
+				return err
+			}
+			for _, c := range changes {
+				all = append(all, pending{t, c})
+			}
+			if len(changes) == store.MaxPage {
+				// What the other topics have beyond this is told with the next page.
+				more, until = true, min(until, changes[len(changes)-1].Record.Revision)
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return false, err
 	}
-	for _, c := range changes {
-		if err := w.one(c, out); err != nil {
+	slices.SortStableFunc(all, func(a, b pending) int { return cmp.Compare(a.change.Record.Revision, b.change.Record.Revision) })
+	for _, p := range all {
+		if p.change.Record.Revision > until {
+			break
+		}
+		name, data, err := p.topic.event(w, p.change)
+		if err != nil {
 			return false, err
 		}
-		w.at = c.Record.Revision
+		if name == "" {
+			continue
+		}
+		if err := out.event(name, int64(p.change.Record.Revision), data); err != nil {
+			return false, err
+		}
 	}
-	if len(changes) < store.MaxPage {
-		w.at = max(w.at, now)
-		return false, nil
-	}
-	return true, nil
+	w.at = max(w.at, until)
+	return more, nil
 }
 
-func (w *watcher) one(c store.Change, out *events) error {
+// incidentEvent tells of a case, with its summary.
+func incidentEvent(w *watcher, c store.Change) (string, any, error) {
 	change := form.IncidentChange{Revision: int64(c.Record.Revision), ID: c.Record.Key, Deleted: c.Deleted}
 	if c.Deleted {
-		return out.event("deleted", change.Revision, change)
+		return "deleted", change, nil
 	}
 	incident, err := store.IncidentKind.Decode(c.Record)
-	if err != nil {
-		return err
-	}
-	if !w.may(incident.Scope) {
-		return nil
+	if err != nil || !w.may(incident.Scope) {
+		return "", nil, err
 	}
 	summary := form.OfIncidentSummary(incident, change.Revision)
 	change.Incident = &summary
-	return out.event("incident", change.Revision, change)
+	return "incident", change, nil
 }
 
 // rest waits for something newer, and keeps the line warm meanwhile.

@@ -21,6 +21,7 @@ type Config struct {
 	Scope     ScopeConfig     `yaml:"scope" doc:"Where what this server watches lives."`
 	Log       LogConfig       `yaml:"log" doc:"Homeostat's own log, on standard error."`
 	Server    ServerConfig    `yaml:"server" doc:"The API, health and metrics."`
+	Page      PageConfig      `yaml:"page" doc:"The page for browsers, on the same port."`
 	OTLP      OTLPConfig      `yaml:"otlp" doc:"Intake of telemetry."`
 	Export    ExportConfig    `yaml:"export" doc:"Where Homeostat's own telemetry goes, besides /metrics."`
 	Metrics   MetricsConfig   `yaml:"metrics" doc:"The embedded metric store and the metrics derived from spans."`
@@ -52,6 +53,14 @@ type LogConfig struct {
 type ServerConfig struct {
 	Listen string    `yaml:"listen" doc:"Any address but loopback needs tls."`
 	TLS    TLSConfig `yaml:"tls"`
+}
+
+// PageConfig configures the page.
+type PageConfig struct {
+	Enabled bool            `yaml:"enabled" doc:"Serve it."`
+	Session config.Duration `yaml:"session" doc:"How long one stays signed in." min:"1m"`
+	KeyFile string          `yaml:"key_file" doc:"File with 32 random bytes that seal sessions, the same for all servers of one address; empty: session.key in data_dir, made when it is missing."`
+	TLS     bool            `yaml:"behind_tls" doc:"Something before this server speaks TLS: cookies are sent over it only."`
 }
 
 // TLSConfig names a certificate and its key; both or neither.
@@ -226,6 +235,7 @@ func Default() Config {
 		Scope:     ScopeConfig{Tenant: heal.DefaultScope.Tenant, Env: heal.DefaultScope.Env, Cluster: heal.DefaultScope.Cluster},
 		Log:       LogConfig{Level: "info", Format: "text"},
 		Server:    ServerConfig{Listen: "127.0.0.1:8080"},
+		Page:      PageConfig{Enabled: true, Session: config.Duration(12 * time.Hour)},
 		OTLP:      OTLPConfig{GRPCListen: "127.0.0.1:4317", HTTPListen: "127.0.0.1:4318", MaxRequestBytes: 16 << 20},
 		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: config.Duration(5 * time.Second), MaxOperations: 2000, Remotes: []RemoteConfig{}},
 		Telemetry: TelemetryConfig{RetentionDays: 7, MaxBytes: 50 << 30, RecordsPerSecond: 10_000},

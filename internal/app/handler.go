@@ -25,12 +25,16 @@ func (s *Server) apiHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.New(api.Options{
+	door, err := api.New(api.Options{
 		Store: s.audited, Audit: s.audit, AuditHead: s.cfg.AuditHeadFile(), Accounts: s.accounts, Principals: s.accounts, Keeper: s.store, Scratch: s.cfg.DataDir, Engine: s.engine, Cases: s.loop, Alerts: s.loop, Intake: s.loop, Playbooks: s.shelf,
 		Topology: s.topology, Knowledge: knowledge{s.store}, Traffic: traffic{s.series}, Guard: s.explainer(), Webhooks: hooks, Scope: s.cfg.HomeScope(),
 		Live: s.health.LiveHandler(), Ready: s.health.ReadyHandler(), Metrics: s.obs.MetricsHandler(), Around: s.obs.Requests,
 		Version: form.Version{Version: s.opts.Version, Go: runtime.Version()}, MaxBody: int64(s.cfg.Intake.MaxBodyBytes), Logger: s.log,
 	})
+	if err != nil || !s.cfg.Page.Enabled {
+		return door, err
+	}
+	return s.page(door)
 }
 
 // webhooks are the doors of other tools: Alertmanager's, and one for each

@@ -110,6 +110,27 @@ func (p Principal) Scopes(verb Verb) []heal.Scope {
 	return scopes
 }
 
+// Names are those the principal may answer questions under: its own, unless it
+// reads as a role, and the roles it holds in the scope. An admin holds them all.
+func (p Principal) Names(scope heal.Scope) []string {
+	var names []string
+	if Role(p.Name).Validate() != nil {
+		names = append(names, p.Name)
+	}
+	for _, g := range p.Grants {
+		switch {
+		case !g.Scope.Contains(scope):
+		case g.Role == Admin:
+			for _, r := range Roles() {
+				names = append(names, string(r))
+			}
+		default:
+			names = append(names, string(g.Role))
+		}
+	}
+	return names
+}
+
 func place(s heal.Scope) string {
 	if s == (heal.Scope{}) {
 		return "the whole installation"

@@ -61,6 +61,7 @@ type DemoOptions struct {
 	Once  bool     // end after the heal
 	JSON  bool
 	Keep  bool   // leave its files
+	Ask   bool   // playbooks ask before they act
 	Shop  string // file with a shop of your own; empty: the one that comes with it
 }
 

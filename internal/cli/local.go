@@ -58,6 +58,7 @@ func (s *session) demo() *cobra.Command {
 	var o DemoOptions
 	c.Flags().StringSliceVar(&o.Fault, "fault", nil, faultWords+"; may be given several times; default crash")
 	c.Flags().BoolVar(&o.Once, "once", false, "end after the heal")
+	c.Flags().BoolVar(&o.Ask, "ask", false, "have the playbooks ask before they act: answer on the page, or with homeostat approve")
 	c.Flags().BoolVar(&o.JSON, "json", false, "tell it as lines of JSON")
 	c.Flags().BoolVar(&o.Keep, "keep", false, "leave the files of the demo for a look")
 	c.Flags().StringVar(&o.Shop, "shop", "", "file with a shop of your own: names, ports, upstreams (see examples/shop)")

@@ -44,6 +44,7 @@ type Options struct {
 	Faults  []Fault       // injected at once; default crash
 	Once    bool          // end after the heal; else stay up until told to stop
 	JSON    bool          // one JSON object a line instead of words
+	Ask     bool          // the playbooks ask a person before they act
 	Keep    bool          // leave the folder with its files for a look
 	Shop    *shop.Config  // default shop.Default on free ports; the telemetry endpoint is set here
 	Limit   time.Duration // until everything must be healed; default 2 min
@@ -71,6 +72,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	if o.Limit == 0 {
 		o.Limit = 2 * time.Minute
+	}
+	if o.Ask {
+		o.Limit = max(o.Limit, 30*time.Minute) // people take their time
 	}
 	for _, f := range o.Faults {
 		if !slices.Contains(Faults(), f) {
@@ -114,6 +118,7 @@ func play(ctx context.Context, o Options, server *app.Server, stage *stage, show
 		return err
 	}
 	show.say("up", "Homeostat listens on http://%s; its log is %s", server.APIAddr(), filepath.Join(stage.dir, "homeostat.log"))
+	show.say("page", "open http://%s in a browser; the token is in %s", server.APIAddr(), stage.config.TokenFile())
 	warm := warmUp
 	if slices.Contains(o.Faults, Leak) {
 		warm = longWarmUp

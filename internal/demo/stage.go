@@ -62,7 +62,7 @@ func build(dir string, o Options) (*stage, error) {
 	if err := s.write("rules.yaml", func() ([]byte, error) { return rules, nil }); err != nil {
 		return nil, err
 	}
-	s.quicken(&cfg)
+	s.quicken(&cfg, o)
 	for _, service := range s.shop.Services {
 		s.manage(&cfg, self, service)
 	}
@@ -80,18 +80,22 @@ func (s *stage) write(name string, text func() ([]byte, error)) error {
 
 // quicken trades the patience of production for a demo that ends within a
 // minute: shorter windows, and room for more faults than a shop of this size has.
-func (s *stage) quicken(cfg *app.Config) {
+func (s *stage) quicken(cfg *app.Config, o Options) {
 	cfg.Metrics.FlushInterval = config.Duration(time.Second)
 	cfg.Rules.Shipped, cfg.Rules.Files = false, []string{filepath.Join(s.dir, "rules.yaml")}
 	cfg.Rules.Interval, cfg.Rules.Resend = config.Duration(time.Second), config.Duration(10*time.Second)
 	cfg.Loop.VerifyWindow = config.Duration(6 * time.Second)
 	cfg.Guard.SmallActions = 50
 	cfg.Playbooks.Trust = map[string]string{}
+	trust := heal.TrustAuto
+	if o.Ask {
+		trust = heal.TrustSuggest
+	}
 	for _, id := range []string{
 		"restart-crashed-service", "relieve-exhausted-pool", "restart-unhealthy-service", "restart-leaking-service",
 		"kill-hung-service", "roll-back-bad-setting", "fail-over-to-backup",
 	} {
-		cfg.Playbooks.Trust[id] = string(heal.TrustAuto)
+		cfg.Playbooks.Trust[id] = string(trust)
 	}
 }
 

@@ -105,6 +105,7 @@ type Waiting struct {
 	Incident string    `json:"incident_id,omitempty"`
 	Task     string    `json:"task,omitempty" doc:"Absent: the run as a whole waits."`
 	Kind     string    `json:"kind" enum:"approve,settle" doc:"approve: answer yes or no; settle: say what became of a task nobody is sure of."`
+	Scope    string    `json:"scope" doc:"Of the run."`
 	Playbook string    `json:"playbook"`
 	Target   string    `json:"target"`
 	Question string    `json:"question"`
@@ -203,7 +204,7 @@ func WaitingOf(r heal.Run) []Waiting {
 	}
 	add := func(task, kind string, a *heal.Approval) {
 		w := Waiting{
-			Run: string(r.ID), Incident: string(r.IncidentID), Task: task, Kind: kind, Playbook: r.Playbook, Target: string(r.Target),
+			Run: string(r.ID), Incident: string(r.IncidentID), Task: task, Kind: kind, Scope: r.Scope.String(), Playbook: r.Playbook, Target: string(r.Target),
 			Question: a.Question, Owner: a.Owner, Quorum: a.Quorum, AskedAt: utc(a.AskedAt), Deadline: utc(a.Deadline),
 		}
 		for _, v := range a.Votes {

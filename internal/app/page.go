@@ -1,0 +1,70 @@
+package app
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/web"
+)
+
+// page puts the page before the API.
+func (s *Server) page(door http.Handler) (http.Handler, error) {
+	key, err := sessionKey(&s.cfg)
+	if err != nil {
+		return nil, heal.Wrap("page.key_file", err)
+	}
+	return web.New(web.Options{
+		Door: door, Key: key, Secure: s.cfg.Server.TLS.CertFile != "" || s.cfg.Page.TLS, Session: s.cfg.Page.Session.Std(), Logger: s.log,
+	})
+}
+
+// sessionKey reads the key that seals sessions. The one of the data folder is
+// made at the first start, so that a restart signs nobody out.
+func sessionKey(c *Config) ([]byte, error) {
+	path := c.Page.KeyFile
+	if path == "" {
+		path = filepath.Join(c.DataDir, "session.key")
+		err := makeKey(path)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, heal.Errorf(heal.Invalid, "make "+path, "%w", err)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, heal.Errorf(heal.Invalid, "read the session key", "%w", err)
+	}
+	if open := info.Mode().Perm() & 0o077; open != 0 || info.Size() != web.KeyBytes {
+		return nil, heal.Errorf(heal.Invalid, "read "+path, "mode %#o and %d bytes, expected a file of %d random bytes that only its owner can read", info.Mode().Perm(), info.Size(), web.KeyBytes)
+	}
+	key, err := os.ReadFile(path)
+	if err != nil {
+		return nil, heal.Errorf(heal.Invalid, "read the session key", "%w", err)
+	}
+	return key, nil
+}
+
+// makeKey writes a new key whole or not at all; one that is there is left alone.
+func makeKey(path string) (err error) {
+	if _, err := os.Stat(path); err == nil {
+		return fs.ErrExist
+	}
+	key := make([]byte, web.KeyBytes)
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".session-*") // mode 0600 from the start
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	_, err = f.Write(key)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Link(f.Name(), path) // unlike a rename, it never replaces what is there
+}

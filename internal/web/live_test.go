@@ -1,0 +1,80 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
+)
+
+// events opens the live stream and gives the names of its events.
+func (b *browser) events(ctx context.Context, path string) func() string {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.h.base+path, nil)
+	must(b.t, err)
+	resp, err := b.c.Do(r)
+	must(b.t, err)
+	b.t.Cleanup(func() { resp.Body.Close() })
+	lines := bufio.NewScanner(resp.Body)
+	return func() string {
+		for lines.Scan() {
+			if name, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+				return name
+			}
+		}
+		return ""
+	}
+}
+
+func TestLive(t *testing.T) {
+	put := func(h *house, id string) {
+		must(t, h.Store.Update(t.Context(), func(tx store.Tx) error {
+			_, err := store.IncidentKind.Put(tx, &heal.Incident{ID: heal.IncidentID(id), Scope: heal.DefaultScope, State: heal.CaseOpen, Severity: heal.Info, Title: "t"}, store.Any)
+			return err
+		}))
+	}
+	t.Run("tells of what changes", func(t *testing.T) {
+		h := open(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		next := h.as(t, "viewer").events(ctx, "/live?since=0&what=incident")
+		for i := range 3 {
+			put(h, fmt.Sprint("case", i))
+			if got := next(); got != "change" {
+				t.Fatalf("event %d is %q", i, got)
+			}
+		}
+	})
+	t.Run("tells of one case only", func(t *testing.T) {
+		h := open(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		next := h.as(t, "viewer").events(ctx, "/live?id=mine")
+		put(h, "other")
+		put(h, "mine")
+		if got := next(); got != "change" {
+			t.Fatalf("got %q", got)
+		}
+	})
+	t.Run("says when one is not signed in", func(t *testing.T) {
+		h := open(t)
+		if got := h.browser(t).events(t.Context(), "/live")(); got != "signedout" {
+			t.Errorf("got %q, want signedout", got)
+		}
+	})
+	t.Run("says when the token is gone", func(t *testing.T) {
+		h := open(t)
+		b := h.as(t, "viewer")
+		must(t, h.Store.Update(t.Context(), func(tx store.Tx) error { return tx.Delete(store.Principals, "viewer") }))
+		if got := b.events(t.Context(), "/live")(); got != "signedout" {
+			t.Errorf("got %q, want signedout", got)
+		}
+	})
+}
+
