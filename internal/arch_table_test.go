@@ -59,6 +59,7 @@ var imports = map[string][]string{
 	"audit":          {"heal", "store"},
 
 	// The loop and the door.
+	"watch": {"heal", "detect"}, // the shell around detect: it asks, detect judges
 	"loop": {
 		"heal", "store", "topology", "alert", "detect", "incident", "logmine", "cause",
 		"playbook", "decide", "verify", "learn", "expr", "engine", "guard",

@@ -59,7 +59,7 @@ func checkConfig(path string, named bool) []config.Problem {
 }
 
 func runDemo(ctx context.Context, o cli.DemoOptions, stdout, stderr io.Writer) int {
-	opts := demo.Options{Once: o.Once, JSON: o.JSON, Keep: o.Keep, Ask: o.Ask, Version: version, Stdout: stdout, Stderr: stderr}
+	opts := demo.Options{Once: o.Once, JSON: o.JSON, Keep: o.Keep, Ask: o.Ask, Alone: o.Alone, Warm: o.Warm, Version: version, Stdout: stdout, Stderr: stderr}
 	for _, f := range o.Fault {
 		opts.Faults = append(opts.Faults, demo.Fault(f))
 	}

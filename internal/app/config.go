@@ -27,6 +27,7 @@ type Config struct {
 	Metrics   MetricsConfig   `yaml:"metrics" doc:"The embedded metric store and the metrics derived from spans."`
 	Telemetry TelemetryConfig `yaml:"telemetry" doc:"The embedded store of logs and spans."`
 	Rules     RulesConfig     `yaml:"rules" doc:"Alerting rules in the format of Prometheus."`
+	Watch     WatchConfig     `yaml:"watch" doc:"Series watched without a rule."`
 	Monitors  []MonitorConfig `yaml:"monitors" doc:"Health monitors of Homeostat's own."`
 	Intake    IntakeConfig    `yaml:"intake" doc:"Alerts from other tools, by webhook."`
 	Playbooks PlaybooksConfig `yaml:"playbooks" doc:"What can be done."`
@@ -112,6 +113,14 @@ type RulesConfig struct {
 	Files    []string        `yaml:"files" doc:"Rule files of your own."`
 	Interval config.Duration `yaml:"interval" doc:"Of groups that name none." min:"100ms"`
 	Resend   config.Duration `yaml:"resend" doc:"How often a firing alert is told again." min:"1s"`
+}
+
+// WatchConfig configures what is watched without a rule.
+type WatchConfig struct {
+	Enabled   bool            `yaml:"enabled" doc:"Watch the series of every service: what users notice opens a case, what else is out of the ordinary is evidence in it."`
+	Interval  config.Duration `yaml:"interval" doc:"Between two looks." min:"1s"`
+	MaxSeries int             `yaml:"max_series" doc:"Watched at most; each takes 5 kB of memory." min:"1"`
+	Labels    []string        `yaml:"labels" doc:"Labels that name the service of a metric; the first that a series has counts."`
 }
 
 // MonitorConfig configures one health monitor.
@@ -240,6 +249,7 @@ func Default() Config {
 		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: config.Duration(5 * time.Second), MaxOperations: 2000, Remotes: []RemoteConfig{}},
 		Telemetry: TelemetryConfig{RetentionDays: 7, MaxBytes: 50 << 30, RecordsPerSecond: 10_000},
 		Rules:     RulesConfig{Shipped: true, Interval: config.Duration(15 * time.Second), Resend: config.Duration(time.Minute)},
+		Watch:     WatchConfig{Enabled: true, Interval: config.Duration(15 * time.Second), MaxSeries: 100_000, Labels: []string{"service_name"}},
 		Intake:    IntakeConfig{MaxBodyBytes: 5 << 20, MaxBacklog: 10_000},
 		Playbooks: PlaybooksConfig{Shipped: true, Reload: config.Duration(5 * time.Second)},
 		Loop: LoopConfig{

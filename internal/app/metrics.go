@@ -18,6 +18,7 @@ import (
 	"github.com/homeostat/homeostat/internal/store"
 	"github.com/homeostat/homeostat/internal/store/sqlite"
 	"github.com/homeostat/homeostat/internal/telemetry"
+	"github.com/homeostat/homeostat/internal/watch"
 	"github.com/homeostat/homeostat/internal/wire"
 )
 
@@ -45,6 +46,7 @@ type reading struct {
 	outbox   *notify.Stats          // nil: no channel is configured
 	beats    *notify.HeartbeatStats // nil: none is configured
 	store    sqlite.Stats
+	watch    *watch.Stats // nil: it is off
 	slow     *slowReading // nil: the stores could not be asked
 }
 
@@ -83,6 +85,10 @@ func (s *Server) openMetrics(context.Context) error {
 			stats := s.outbox.Stats()
 			r.outbox = &stats
 		}
+		if s.watch != nil {
+			stats := s.watch.Stats()
+			r.watch = &stats
+		}
 		if s.heartbeat != nil {
 			stats := s.heartbeat.Stats()
 			r.beats = &stats
@@ -99,7 +105,7 @@ func (s *Server) openMetrics(context.Context) error {
 // metricsOfParts lists every metric that is read from the parts.
 func metricsOfParts() []observed {
 	var all []observed
-	for _, list := range [][]observed{intakeMetrics(), keptMetrics(), workMetrics(), sensorMetrics()} {
+	for _, list := range [][]observed{intakeMetrics(), keptMetrics(), workMetrics(), sensorMetrics(), watchMetrics()} {
 		all = append(all, list...)
 	}
 	return all

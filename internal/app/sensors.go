@@ -96,6 +96,9 @@ func (s *Server) fires(ctx context.Context, fingerprint string) (known bool, err
 // openSensors makes what watches by itself: monitors and rules.
 func (s *Server) openSensors(context.Context) error {
 	s.add("monitors", s.probes.Run)
+	if s.watch != nil {
+		s.add("watch", s.watch.Run)
+	}
 	files, err := s.ruleFiles()
 	if err != nil {
 		return err

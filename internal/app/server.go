@@ -30,6 +30,7 @@ import (
 	"github.com/homeostat/homeostat/internal/store/sqlite"
 	"github.com/homeostat/homeostat/internal/telemetry/embedded"
 	"github.com/homeostat/homeostat/internal/topology"
+	"github.com/homeostat/homeostat/internal/watch"
 	"github.com/homeostat/homeostat/internal/wire"
 )
 
@@ -58,6 +59,7 @@ type Server struct {
 	red       *wire.Aggregator
 	topology  *topology.Map
 	probes    *probe.Set
+	watch     *watch.Watcher // nil: off
 	rules     *series.Rules
 	drivers   *drivers
 	channel   notify.Channel // nil: none is configured
@@ -323,10 +325,11 @@ func (s *Server) openLoop(ctx context.Context) error {
 	if err := s.openProbes(); err != nil {
 		return err
 	}
+	s.openWatch()
 	c := s.cfg.Loop
 	s.loop = loop.New(loop.Parts{
 		Store: s.audited, Audit: s.audit, Engine: runner{s.engine, dry}, Catalog: s.shelf.catalog, Topology: s.topology,
-		Metrics: metrics{s.series}, Logs: logs{s.telemetry}, Probes: probes{s.probes}, Notifier: told{s.outbox},
+		Metrics: metrics{s.series}, Logs: logs{s.telemetry}, Probes: probes{s.probes}, Notifier: told{s.outbox}, Watched: watched{s.watch},
 	}, loop.Options{
 		Scope: s.cfg.HomeScope(), Settle: max(c.Settle.Std(), zeroMeant), Window: c.Window.Std(), Verify: c.VerifyWindow.Std(), Baseline: c.Baseline.Std(),
 		Approval: c.ApprovalDeadline.Std(), Approver: c.Approver, Backlog: s.cfg.Intake.MaxBacklog, Workers: c.Workers,

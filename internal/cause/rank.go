@@ -54,7 +54,7 @@ func Rank(in Input) heal.Diagnosis {
 	for _, sub := range s.subjects() {
 		for _, examine := range []func(){
 			sub.probes, sub.silence, sub.pool, sub.resources, sub.latency, sub.errors,
-			sub.losses, sub.series, sub.logs, sub.spans, sub.extraTimes, sub.departures, sub.missed, sub.callers, sub.faults, sub.changes,
+			sub.losses, sub.series, sub.logs, sub.spans, sub.extraTimes, sub.departures, sub.missed, sub.callers, sub.faults, sub.anomalies, sub.changes,
 		} {
 			examine()
 		}

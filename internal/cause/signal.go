@@ -27,9 +27,11 @@ type Signals struct {
 	Probes  []Probe
 	Faults  []heal.Fault // open on it, of this or other cases
 	Changes []Change
-	Newest  time.Time     // newest telemetry of any signal; zero: never any
-	Cadence time.Duration // usual distance between its telemetry; zero: not known
-	Gaps    []string      // what could not be asked, in words
+
+	Anomalies []Anomaly     // series that detectors found out of the ordinary
+	Newest    time.Time     // newest telemetry of any signal; zero: never any
+	Cadence   time.Duration // usual distance between its telemetry; zero: not known
+	Gaps      []string      // what could not be asked, in words
 }
 
 // Metric is the answer to a question.

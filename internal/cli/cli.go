@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,9 +61,11 @@ type DemoOptions struct {
 	Fault []string // crash, slow; empty: crash
 	Once  bool     // end after the heal
 	JSON  bool
-	Keep  bool   // leave its files
-	Ask   bool   // playbooks ask before they act
-	Shop  string // file with a shop of your own; empty: the one that comes with it
+	Keep  bool          // leave its files
+	Ask   bool          // playbooks ask before they act
+	Alone bool          // without rules and monitors
+	Warm  time.Duration // how long all is well at first; 0: as long as is needed
+	Shop  string        // file with a shop of your own; empty: the one that comes with it
 }
 
 // failure is an error with an exit code and what to do about it.

@@ -20,6 +20,7 @@ import (
 	"github.com/homeostat/homeostat/examples/shop"
 	"github.com/homeostat/homeostat/internal/app"
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
 )
 
 // Fault is something that can be broken.
@@ -45,6 +46,8 @@ type Options struct {
 	Once    bool          // end after the heal; else stay up until told to stop
 	JSON    bool          // one JSON object a line instead of words
 	Ask     bool          // the playbooks ask a person before they act
+	Alone   bool          // without rules and monitors: only what is watched without a rule notices anything
+	Warm    time.Duration // how long all is well at first; default 12 s, longer where more must be learnt
 	Keep    bool          // leave the folder with its files for a look
 	Shop    *shop.Config  // default shop.Default on free ports; the telemetry endpoint is set here
 	Limit   time.Duration // until everything must be healed; default 2 min
@@ -60,6 +63,12 @@ const warmUp = 12 * time.Second
 // longWarmUp is for what grows slowly: how memory stands is compared with 30 s
 // before the fault was seen.
 const longWarmUp = 20 * time.Second
+
+// aloneWarmUp is for what must learn from nothing what is usual.
+const aloneWarmUp = 40 * time.Second
+
+// ErrAlarmed says that a case was opened while all was well.
+var ErrAlarmed = errors.New("a case was opened while all was well")
 
 // ErrNotHealed says that a fault was not healed and verified in time.
 var ErrNotHealed = errors.New("not everything was healed and verified in time")
@@ -119,13 +128,15 @@ func play(ctx context.Context, o Options, server *app.Server, stage *stage, show
 	}
 	show.say("up", "Homeostat listens on http://%s; its log is %s", server.APIAddr(), filepath.Join(stage.dir, "homeostat.log"))
 	show.say("page", "open http://%s in a browser; the token is in %s", server.APIAddr(), stage.config.TokenFile())
-	warm := warmUp
-	if slices.Contains(o.Faults, Leak) {
-		warm = longWarmUp
-	}
+	warm := o.warmUp()
 	show.say("warming", "%s of steady load, so that Homeostat sees what is normal", warm)
 	if err := sleep(ctx, warm); err != nil {
 		return err
+	}
+	if o.Alone {
+		if err := quiet(ctx, server.Store(), show); err != nil {
+			return err
+		}
 	}
 	injected := time.Now()
 	for _, f := range o.Faults {
@@ -157,6 +168,38 @@ func play(ctx context.Context, o Options, server *app.Server, stage *stage, show
 	}
 	show.say("staying", "look around: homeostat incidents list --server http://%s --token-file %s; Ctrl-C ends", server.APIAddr(), stage.config.TokenFile())
 	<-ctx.Done()
+	return nil
+}
+
+func (o Options) warmUp() time.Duration {
+	switch {
+	case o.Warm > 0:
+		return o.Warm
+	case o.Alone:
+		return aloneWarmUp
+	case slices.Contains(o.Faults, Leak):
+		return longWarmUp
+	}
+	return warmUp
+}
+
+// quiet reports whether no case was opened so far.
+func quiet(ctx context.Context, s store.Store, show *show) error {
+	var cases []heal.Incident
+	err := s.View(ctx, func(r store.Reader) (err error) {
+		cases, err = casesSince(r, time.Time{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range cases {
+		show.say("alarm", "%s", c.Title)
+	}
+	if len(cases) > 0 {
+		return ErrAlarmed
+	}
+	show.say("quiet", "no case was opened while all was well")
 	return nil
 }
 

@@ -63,8 +63,15 @@ func build(dir string, o Options) (*stage, error) {
 		return nil, err
 	}
 	s.quicken(&cfg, o)
+	if o.Alone {
+		cfg.Rules.Files = nil
+		cfg.Watch.Interval = config.Duration(time.Second)
+	}
 	for _, service := range s.shop.Services {
 		s.manage(&cfg, self, service)
+	}
+	if o.Alone {
+		cfg.Monitors = nil
 	}
 	s.config = cfg
 	return s, nil

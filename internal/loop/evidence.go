@@ -65,6 +65,9 @@ func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID
 	for _, p := range l.parts.Probes.Of(id) {
 		s.Probes = append(s.Probes, cause.Probe{Name: p.Name, Healthy: p.Healthy, Since: p.Since, At: p.CheckedAt, Error: p.Error})
 	}
+	if l.parts.Watched != nil {
+		s.Anomalies = l.parts.Watched.Anomalies(id, inc.BeganAt.Add(-l.opts.Window))
+	}
 	gap := func(what string, err error) {
 		if err != nil {
 			s.Gaps = append(s.Gaps, fmt.Sprintf("%s: %v", what, err))

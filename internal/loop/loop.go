@@ -58,6 +58,7 @@ type Parts struct {
 	Logs     Logs
 	Probes   Probes
 	Notifier Notifier
+	Watched  Watched         // nil: no series are watched
 	Audit    *audit.Recorder // nil: nothing is kept
 	Share    *lease.Share    // among the servers on the store, with all Duties; nil: this server is alone
 }

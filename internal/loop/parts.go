@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/cause"
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
@@ -48,6 +49,12 @@ type Metrics interface {
 type Logs interface {
 	Records(ctx context.Context, entity heal.EntityID, from, to time.Time) ([]heal.LogRecord, error)
 	Spans(ctx context.Context, entity heal.EntityID, from, to time.Time) ([]heal.Span, error)
+}
+
+// Watched knows which series are out of the ordinary.
+type Watched interface {
+	// Anomalies gives the series of an entity that were so at some time since.
+	Anomalies(entity heal.EntityID, since time.Time) []cause.Anomaly
 }
 
 // Probes knows the health monitors.
