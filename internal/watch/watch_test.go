@@ -15,7 +15,7 @@ import (
 // TestQuiet wants nothing of services that are well, whatever happens to such
 // services within an hour.
 func TestQuiet(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(2) {
 		r := newRig(t, newWorld(50, seed), watch.Options{})
 		r.pass(time.Hour)
 		for _, f := range r.found {
@@ -46,7 +46,7 @@ func TestAlive(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(20, 1)
+			w := newWorld(8, 1)
 			victim := w.services[7]
 			victim.slow, victim.base, victim.fail = 0.08, 20, 0.001
 			r := newRig(t, w, watch.Options{})
