@@ -14,7 +14,6 @@ import (
 // crowd is a system of n series, ten a service.
 type crowd struct {
 	n    int
-	name string
 	expr string
 	list []heal.Sample
 }
