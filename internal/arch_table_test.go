@@ -129,28 +129,31 @@ var seeded = []string{"New", "NewSource", "NewPCG", "NewChaCha8", "NewZipf", "Ra
 // owners says which package a third-party library belongs to, and after it who
 // borrows it. The longest prefix of an import path counts.
 var owners = map[string][]string{
-	"github.com/danielgtaylor/huma/v2":           {"internal/api"},
-	"github.com/goccy/go-yaml":                   {"internal/cli"},
-	"github.com/google/cel-go":                   {"internal/expr"},
-	"github.com/jackc/pgx/v5":                    {"internal/store/postgres"},
-	"github.com/klauspost/compress":              {"internal/otlp"},
-	"github.com/prometheus/client_golang":        {"internal/obs", "internal/series"}, // Prometheus parts take a registerer
-	"github.com/prometheus/common":               {"internal/series"},
-	"github.com/prometheus/prometheus":           {"internal/series"},
-	"github.com/spf13/cobra":                     {"internal/cli", "cmd/homeostat"},
-	"github.com/teambition/rrule-go":             {"internal/guard"},
-	"go.opentelemetry.io/":                       {"internal/obs", "examples/shop"},
-	"go.opentelemetry.io/otel/attribute":         {"internal", "examples/shop"},                        // the API half of OpenTelemetry is to metrics
-	"go.opentelemetry.io/otel/codes":             {"internal", "examples/shop"},                        // the status of a span
-	"go.opentelemetry.io/otel/metric":            {"internal", "examples/shop"},                        // and traces what slog is to logs: interfaces
-	"go.opentelemetry.io/otel/trace":             {"internal", "examples/shop"},                        // that every shell may be handed
-	"go.opentelemetry.io/collector/pdata":        {"internal/otlp", "internal/series", "internal/app"}, // app joins the two: it is otlp's Sink
-	"go.yaml.in/yaml/v3":                         {"internal/playbook", "internal/alert", "internal/series", "internal/app", "internal/config", "examples/shop"},
-	"golang.org/x/sys":                           {"internal/action/process", "internal/action/exec", "internal/store/sqlite"},
-	"google.golang.org/genproto/googleapis/rpc/": {"internal/otlp"},
-	"google.golang.org/grpc":                     {"internal/otlp"},
-	"google.golang.org/protobuf":                 {"internal/otlp"},
-	"modernc.org/sqlite":                         {"internal/store/sqlite", "internal/telemetry/embedded"},
+	"github.com/danielgtaylor/huma/v2":                                   {"internal/api"},
+	"github.com/goccy/go-yaml":                                           {"internal/cli"},
+	"github.com/google/cel-go":                                           {"internal/expr"},
+	"github.com/jackc/pgx/v5":                                            {"internal/store/postgres"},
+	"github.com/klauspost/compress":                                      {"internal/otlp"},
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl": {"internal/gateway/ottl"},
+	"github.com/prometheus/client_golang":                                {"internal/obs", "internal/series"}, // Prometheus parts take a registerer
+	"github.com/prometheus/common":                                       {"internal/series"},
+	"github.com/prometheus/prometheus":                                   {"internal/series"},
+	"github.com/spf13/cobra":                                             {"internal/cli", "cmd/homeostat"},
+	"github.com/teambition/rrule-go":                                     {"internal/guard"},
+	"go.opentelemetry.io/":                                               {"internal/obs", "examples/shop"},
+	"go.opentelemetry.io/otel/attribute":                                 {"internal", "examples/shop"},                                                 // the API half of OpenTelemetry is to metrics
+	"go.opentelemetry.io/otel/codes":                                     {"internal", "examples/shop"},                                                 // the status of a span
+	"go.opentelemetry.io/otel/metric":                                    {"internal", "examples/shop"},                                                 // and traces what slog is to logs: interfaces
+	"go.opentelemetry.io/otel/trace":                                     {"internal", "examples/shop"},                                                 // that every shell may be handed
+	"go.opentelemetry.io/collector/pdata":                                {"internal/otlp", "internal/series", "internal/app", "internal/gateway/ottl"}, // app joins the first two: it is otlp's Sink; statements change it
+	"go.opentelemetry.io/collector/component":                            {"internal/gateway/ottl"},                                                     // what ottl asks for: a logger, in the form it knows
+	"go.uber.org/zap":                                                    {"internal/gateway/ottl"},
+	"go.yaml.in/yaml/v3":                                                 {"internal/playbook", "internal/alert", "internal/series", "internal/app", "internal/config", "examples/shop"},
+	"golang.org/x/sys":                                                   {"internal/action/process", "internal/action/exec", "internal/store/sqlite"},
+	"google.golang.org/genproto/googleapis/rpc/":                         {"internal/otlp"},
+	"google.golang.org/grpc":                                             {"internal/otlp"},
+	"google.golang.org/protobuf":                                         {"internal/otlp"},
+	"modernc.org/sqlite":                                                 {"internal/store/sqlite", "internal/telemetry/embedded"},
 }
 
 // testOnly libraries never reach a binary.

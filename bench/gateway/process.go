@@ -65,9 +65,8 @@ func (p *process) stop() error {
 		}
 		return nil
 	case <-time.After(30 * time.Second):
-		_ = p.cmd.Process.Kill() // that it did not end is the error that matters
-		_ = <-p.over
-		return fmt.Errorf("%s did not end within 30 s", p.cmd.Path)
+		err := p.cmd.Process.Kill()
+		return errors.Join(fmt.Errorf("%s did not end within 30 s", p.cmd.Path), err, <-p.over)
 	}
 }
 

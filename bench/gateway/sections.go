@@ -58,6 +58,10 @@ func (b *bench) beside(ctx context.Context) error {
 			return err
 		}
 	}
+	ottl := gatewayWith("gateway, memory, one statement", memory+"\nclean: {traces: ['delete_key(span.attributes, \"user_agent.original\")']}")
+	if _, err := b.turns(ctx, "beside", 1, &workload{size: 1000, warm: b.warm, measure: b.measure}, ottl); err != nil {
+		return err
+	}
 	for _, compression := range []string{"gzip", "zstd"} {
 		w := &workload{size: 1000, compression: compression, warm: b.warm, measure: b.measure}
 		if _, err := b.turns(ctx, "beside", 1, w, plain, collector("100")); err != nil {

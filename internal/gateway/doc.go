@@ -1,6 +1,6 @@
 // Package gateway takes OTLP requests as bytes, keeps what is worth keeping, and
-// sends it on: sample, batch, export, for traces; batch and export, for metrics
-// and logs.
+// sends it on: sample, clean, batch, export, for traces; clean, batch and export,
+// for metrics and logs.
 //
 // Its one invariant: a request is acknowledged only when what the mode of its
 // pipeline promises is true. In mode spool its kept items are on disk; in mode
@@ -9,5 +9,6 @@
 // that says whether to try again; nothing is buffered without a bound, and what
 // is lost is counted.
 //
-// It is not for decoding telemetry, and not for serving it: otlp does that.
+// It is not for decoding telemetry (its folder ottl does, for what is kept, if there
+// are statements), and not for serving it: otlp does that.
 package gateway

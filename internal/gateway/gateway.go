@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/gateway/ottl"
 	"github.com/homeostat/homeostat/internal/gateway/spool"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/otlp"
@@ -31,6 +32,7 @@ type Options struct {
 type Settings struct {
 	Sampler wire.SamplerOptions // its Rate is where steering begins
 	Steer   wire.Steering
+	Cleaner *ottl.Cleaner // changes what is kept; nil: nothing is changed
 	Export  ExportOptions
 }
 
@@ -47,6 +49,7 @@ type Gateway struct {
 
 	sampler  atomic.Pointer[wire.Sampler]
 	rate     atomic.Uint64 // bits of the base rate
+	cleaner  atomic.Pointer[ottl.Cleaner]
 	stopping atomic.Bool
 
 	mu       sync.Mutex
@@ -75,6 +78,7 @@ func New(o Options) (*Gateway, error) {
 		g.tail = wire.NewTail(*o.Tail, now)
 	}
 	g.sample(o.Sampler)
+	g.cleaner.Store(o.Cleaner)
 	set, err := openBackends(o.Export)
 	if err != nil {
 		return nil, err
@@ -117,11 +121,36 @@ func (g *Gateway) Take(ctx context.Context, sig otlp.Signal, request []byte) (it
 	if err != nil || items == 0 {
 		return 0, err
 	}
-	if err := g.pipelines[sig].take(ctx, request, items); err != nil {
+	if err := g.keep(ctx, sig, request, items); err != nil {
 		return 0, err
 	}
 	g.counts.taken[sig].Add(uint64(items))
 	return items, nil
+}
+
+// keep cleans what is kept and takes it.
+func (g *Gateway) keep(ctx context.Context, sig otlp.Signal, request []byte, items int) error {
+	request, err := g.clean(ctx, sig, request, items)
+	if err != nil {
+		return err
+	}
+	return g.pipelines[sig].take(ctx, request, items)
+}
+
+// clean carries out the statements there are.
+func (g *Gateway) clean(ctx context.Context, sig otlp.Signal, request []byte, items int) ([]byte, error) {
+	cleaner := g.cleaner.Load()
+	if !cleaner.Has(sig) {
+		return request, nil
+	}
+	cleaned, r, err := cleaner.Clean(ctx, sig, request)
+	if err != nil {
+		return nil, err
+	}
+	g.counts.cleaned[sig].Add(uint64(items))
+	g.counts.failed[sig].Add(uint64(r.Failed))
+	g.counts.mended[sig].Add(uint64(r.Mended))
+	return cleaned, nil
 }
 
 // takeTraces samples a request and takes what is kept.
@@ -136,7 +165,7 @@ func (g *Gateway) takeTraces(ctx context.Context, request []byte) (int, error) {
 		return 0, err
 	}
 	if kept := result.Kept(); kept > 0 {
-		if err := g.pipelines[otlp.SignalTraces].take(ctx, *out, kept); err != nil {
+		if err := g.keep(ctx, otlp.SignalTraces, *out, kept); err != nil {
 			return 0, err
 		}
 	}
@@ -180,8 +209,14 @@ func (g *Gateway) decide(ctx context.Context, all bool) {
 			continue
 		}
 		g.counts.sampled(&result)
+		cleaned, err := g.clean(ctx, otlp.SignalTraces, out, result.Kept())
+		if err != nil {
+			g.log.Error("spans that were taken cannot be cleaned", slog.Any("error", err))
+			g.counts.undecidable.Add(1)
+			continue
+		}
 		for kept := result.Kept(); kept > 0; {
-			err := g.pipelines[otlp.SignalTraces].take(ctx, out, kept)
+			err := g.pipelines[otlp.SignalTraces].take(ctx, cleaned, kept)
 			if err == nil {
 				break
 			}

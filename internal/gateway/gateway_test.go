@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/homeostat/homeostat/internal/gateway/ottl"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/otlp"
 	"github.com/homeostat/homeostat/internal/wire"
@@ -185,6 +187,16 @@ func TestTracesAreSharedAndFailOver(t *testing.T) {
 	}
 }
 
+// cleaner carries out statements on spans.
+func cleaner(t *testing.T, statements ...string) *ottl.Cleaner {
+	t.Helper()
+	c, problems := ottl.New(ottl.Options{Traces: statements})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return c
+}
+
 func TestReloadLosesNothing(t *testing.T) {
 	first, second := startSink(t, ""), startSink(t, "")
 	o := options(t, ModeMemory, first)
@@ -206,6 +218,7 @@ func TestReloadLosesNothing(t *testing.T) {
 	settings := o.Settings
 	for i := range 10 {
 		settings.Sampler.Rate = float64(i%2) / 2
+		settings.Cleaner = cleaner(t, fmt.Sprintf(`set(span.attributes["round"], %d)`, i))
 		settings.Export.Backends = []Backend{{Name: "x", Client: otlp.ClientOptions{Endpoint: []*sink{first, second}[i%2].addr()}}}
 		if err := g.Reload(t.Context(), settings); err != nil {
 			t.Fatal(err)
@@ -219,6 +232,9 @@ func TestReloadLosesNothing(t *testing.T) {
 	sent := st.Reasons[wire.ReasonError] + st.Reasons[wire.ReasonProbabilistic]
 	if got := uint64(len(first.ids()) + len(second.ids())); got != sent || st.Pipelines[otlp.SignalTraces].Exported != sent {
 		t.Errorf("got %d spans at the backends, want the %d that were kept", got, sent)
+	}
+	if p := st.Pipelines[otlp.SignalTraces]; p.Cleaned == 0 || p.Cleaned > sent || p.Failed > 0 {
+		t.Errorf("got %d spans cleaned, %d failures, of %d", p.Cleaned, p.Failed, sent)
 	}
 	settings.Export.Backends = nil
 	if err := g.Reload(t.Context(), settings); !heal.Is(err, heal.Invalid) {

@@ -8,7 +8,7 @@ import (
 	"github.com/homeostat/homeostat/internal/wire"
 )
 
-// Reload puts other settings into force: sampling at once, backends for each try
+// Reload puts other settings into force: sampling and statements at once, backends for each try
 // that begins from then on. It returns when nobody uses the old ones any more.
 // If it gives an error before that, everything is as it was.
 func (g *Gateway) Reload(ctx context.Context, s Settings) error {
@@ -20,6 +20,7 @@ func (g *Gateway) Reload(ctx context.Context, s Settings) error {
 	old, changed := g.set, g.changed
 	g.set, g.settings, g.changed = set, s, make(chan struct{})
 	g.sample(s.Sampler)
+	g.cleaner.Store(s.Cleaner)
 	g.mu.Unlock()
 	close(changed)
 	closed := make(chan error, 1)

@@ -14,6 +14,9 @@ import (
 // counts are what is counted as requests come in.
 type counts struct {
 	taken       [otlp.SignalLogs + 1]atomic.Uint64 // items, before sampling
+	cleaned     [otlp.SignalLogs + 1]atomic.Uint64 // items that went through statements
+	failed      [otlp.SignalLogs + 1]atomic.Uint64 // times a statement failed for an item
+	mended      [otlp.SignalLogs + 1]atomic.Uint64 // texts made UTF-8 again after statements
 	reasons     [wire.ReasonTrace + 1]atomic.Uint64
 	undecidable atomic.Uint64
 }
@@ -41,6 +44,9 @@ type Stats struct {
 type PipelineStats struct {
 	Signal     otlp.Signal
 	Taken      uint64 // items, before sampling
+	Cleaned    uint64 // items that went through statements
+	Failed     uint64 // times a statement failed for an item
+	Mended     uint64 // texts that statements left in pieces, made UTF-8 again
 	QueueItems int    // waiting or being exported
 	QueueBytes int
 	BatchItems int           // how large batches are now
@@ -69,6 +75,7 @@ func (g *Gateway) Stats() Stats {
 	}
 	for sig, p := range g.pipelines {
 		ps := PipelineStats{Signal: p.sig, Taken: g.counts.taken[sig].Load(), Lost: p.lost.Load(), Left: p.left.Load(), Exported: p.exported.Load(), TriedAgain: p.again.Load()}
+		ps.Cleaned, ps.Failed, ps.Mended = g.counts.cleaned[sig].Load(), g.counts.failed[sig].Load(), g.counts.mended[sig].Load()
 		ps.QueueItems, ps.QueueBytes = p.queue.length()
 		ps.BatchItems, ps.P95 = p.queue.adapter.now()
 		if p.spool != nil {

@@ -51,7 +51,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		o.Logs = os.Stderr
 	}
 	a := &App{cfg: o.Config, load: o.Load, log: logger(&o.Config.Log, o.Logs)}
-	opts, err := optionsOf(&a.cfg)
+	opts, err := optionsOf(&a.cfg, a.log)
 	if err != nil {
 		return nil, err
 	}
@@ -214,13 +214,13 @@ func (a *App) reloads(ctx context.Context, reload <-chan os.Signal) {
 				a.log.Error("the configuration was not reloaded; the former one stays in force", slog.Any("error", err))
 				continue
 			}
-			a.log.Info("configuration reloaded: sampling, export and backends")
+			a.log.Info("configuration reloaded: sampling, statements, export and backends")
 		}
 	}
 }
 
-// Reload reads the configuration again and puts sampling, export and backends
-// into force.
+// Reload reads the configuration again and puts sampling, statements, export and
+// backends into force.
 func (a *App) Reload(ctx context.Context) error {
 	if a.load == nil {
 		return heal.Errorf(heal.Invalid, "reload", "there is no file to read")
@@ -229,7 +229,7 @@ func (a *App) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	settings, err := settingsOf(&cfg)
+	settings, err := settingsOf(&cfg, a.log)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ const defaultFile = "homeostat-gateway.yaml"
 
 const help = `homeostat-gateway takes telemetry in by OTLP, keeps what is worth keeping and sends it on.
 
-  homeostat-gateway [--config FILE]                start it; SIGHUP reads sampling, export and backends again
+  homeostat-gateway [--config FILE]                start it; SIGHUP reads sampling, clean, export and backends again
   homeostat-gateway config default                 print the configuration with every default and what it means
   homeostat-gateway config check [--config FILE]   report every mistake, exit with 2 if there is one
   homeostat-gateway version

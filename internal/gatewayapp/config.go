@@ -20,6 +20,7 @@ type Config struct {
 	OTLP      OTLPConfig      `yaml:"otlp" doc:"What comes in."`
 	Metrics   MetricsConfig   `yaml:"metrics" doc:"What the gateway says of itself, and the RED metrics of all spans."`
 	Sampling  SamplingConfig  `yaml:"sampling" doc:"Which spans are kept. Read again on SIGHUP."`
+	Clean     CleanConfig     `yaml:"clean" doc:"What is changed of what is kept: statements in OTTL, carried out in order. Read again on SIGHUP."`
 	Traces    PipelineConfig  `yaml:"traces" doc:"How traces are acknowledged."`
 	Telemetry PipelineConfig  `yaml:"metrics_and_logs" doc:"How metrics and logs are acknowledged."`
 	Batch     BatchConfig     `yaml:"batch" doc:"Requests are joined; how many adapts to how long exports take."`
@@ -70,6 +71,13 @@ type SamplingConfig struct {
 	Window         config.Duration    `yaml:"window" doc:"How long a span waits for the rest of its trace." min:"100ms"`
 	MaxHeldBytes   int                `yaml:"max_held_bytes" doc:"Beyond it the oldest spans are decided on early." min:"1048576"`
 	MaxKnownTraces int                `yaml:"max_known_traces" doc:"Traces with an error or a slow span that are remembered." min:"1"`
+}
+
+// CleanConfig configures what is changed.
+type CleanConfig struct {
+	Traces  []string `yaml:"traces" doc:"Paths begin with resource, scope, span or spanevent. Empty: traces are not decoded."`
+	Metrics []string `yaml:"metrics" doc:"Paths begin with resource, scope, metric or datapoint."`
+	Logs    []string `yaml:"logs" doc:"Paths begin with resource, scope or log."`
 }
 
 // PipelineConfig configures one pipeline.

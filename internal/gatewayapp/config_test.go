@@ -41,7 +41,7 @@ func TestTheDefaultIsWithoutMistakes(t *testing.T) {
 		t.Errorf("got %d, %s", code, out)
 	}
 	got, problems := Form.Load(file, true, nil)
-	got.Sampling.Services, got.Backends[0].Headers = nil, nil // written as {}
+	got.Sampling.Services, got.Backends[0].Headers, got.Clean = nil, nil, CleanConfig{} // written as {} and []
 	if diff := cmp.Diff(got, Default()); diff != "" || len(problems) > 0 {
 		t.Errorf("problems %v, (-got +want):\n%s", problems, diff)
 	}
@@ -52,13 +52,14 @@ func TestEveryMistakeIsToldAtOnce(t *testing.T) {
 sampling: {rate: 1.5, least_rate: 0.5}
 traces: {acknowledge: sometimes}
 batch: {start: 5}
+clean: {logs: ['sett(log.body, "x")'], metrics: ['set(name, 1)']}
 backends:
   - {name: a, endpoint: "http://x:1"}
   - {name: a, endpoint: "x:1", protocol: http}
   - {name: b, endpoint: "far:1", token_file: /t}
 `)
 	out, errs, code := run(t, nil, "config", "check", "--config", file)
-	if code != ExitUsage || !strings.Contains(errs, "mistakes: 10") {
+	if code != ExitUsage || !strings.Contains(errs, "mistakes: 12") {
 		t.Errorf("got exit code %d, %q", code, errs)
 	}
 	for _, want := range []string{
@@ -68,10 +69,13 @@ backends:
 		":2: sampling.least_rate: is 0.5, above 0.1; expected at most most_rate",
 		`:3: traces.acknowledge: is "sometimes"; expected one of spool, memory, export`,
 		":4: batch: has least 100, start 5, most 10000",
-		`:6: backends[0].endpoint: is "http://x:1"; expected host:port`,
-		`:7: backends[1].name: "a" is taken`,
-		`:7: backends[1].endpoint: is "x:1"; expected a URL`,
-		`:8: backends[2].token_file: would send a token in plain text to "far:1"; expected tls as well`,
+		`:5: clean.metrics[0]: does not say what it speaks of`,
+		`:5: clean.logs[0]: `,
+		`expected set(...)`,
+		`:7: backends[0].endpoint: is "http://x:1"; expected host:port`,
+		`:8: backends[1].name: "a" is taken`,
+		`:8: backends[1].endpoint: is "x:1"; expected a URL`,
+		`:9: backends[2].token_file: would send a token in plain text to "far:1"; expected tls as well`,
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("not told: %s\n%s", want, out)

@@ -16,6 +16,10 @@ func consistent(c *Config, report config.Report) {
 	}
 	addresses(c, report)
 	rates(&c.Sampling, report)
+	_, problems := cleanerOf(c, nil)
+	for _, p := range problems {
+		report(fmt.Sprintf("clean.%s[%d]", p.Signal, p.Index), p.Hint, "%s", p.Text)
+	}
 	if c.Batch.Least > c.Batch.Most || c.Batch.Start < c.Batch.Least || c.Batch.Start > c.Batch.Most {
 		report("batch", "least, start and most in ascending order", "has least %d, start %d, most %d", c.Batch.Least, c.Batch.Start, c.Batch.Most)
 	}

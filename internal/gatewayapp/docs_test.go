@@ -65,14 +65,14 @@ func keys(t *testing.T, out *strings.Builder, v reflect.Value, prefix string) {
 		case field.Kind() == reflect.Struct:
 			keys(t, out, field, name+".")
 			continue
-		case field.Kind() == reflect.Slice:
+		case field.Kind() == reflect.Slice && field.Len() > 0:
 			keys(t, out, field.Index(0), name+"[].")
 			continue
 		case doc == "":
 			t.Errorf("key %s has no doc tag", name)
 		}
 		def := fmt.Sprint(field.Interface())
-		if field.IsZero() && (field.Kind() == reflect.String || field.Kind() == reflect.Map) {
+		if field.IsZero() && (field.Kind() == reflect.String || field.Kind() == reflect.Map || field.Kind() == reflect.Slice) {
 			def = "empty"
 		}
 		if tag.Get("required") == "true" {

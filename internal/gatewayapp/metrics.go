@@ -61,7 +61,7 @@ func (e *exposition) write(r *reading) {
 		e.one("homeostat_gateway_bad_traces", "gauge", "Traces with an error or a slow span that are remembered.", float64(t.Traces))
 		e.one("homeostat_gateway_bad_traces_dropped_total", "counter", "Such traces beyond max_known_traces: only their bad spans were kept.", float64(t.TracesDropped))
 	}
-	e.one("homeostat_gateway_undecidable_total", "counter", "Requests held that could not be decided on; not 0 means a bug.", float64(g.Undecidable))
+	e.one("homeostat_gateway_undecidable_total", "counter", "Requests held that could not be decided on or cleaned; not 0 means a bug.", float64(g.Undecidable))
 	e.red(r.red)
 }
 
@@ -123,6 +123,9 @@ func (e *exposition) pipelines(g *gateway.Stats) {
 	each("otlp_queue_length", "gauge", "Items in memory that wait for export or are being exported.", all(func(p *gateway.PipelineStats) float64 { return float64(p.QueueItems) }))
 	each("homeostat_gateway_queue_bytes", "gauge", "Their size.", all(func(p *gateway.PipelineStats) float64 { return float64(p.QueueBytes) }))
 	each("homeostat_gateway_items_total", "counter", "Items taken in, before sampling.", all(func(p *gateway.PipelineStats) float64 { return float64(p.Taken) }))
+	each("homeostat_gateway_cleaned_total", "counter", "Items that went through statements.", all(func(p *gateway.PipelineStats) float64 { return float64(p.Cleaned) }))
+	each("homeostat_gateway_statement_errors_total", "counter", "Times a statement failed for an item, which stays as the statements before left it.", all(func(p *gateway.PipelineStats) float64 { return float64(p.Failed) }))
+	each("homeostat_gateway_mended_total", "counter", "Texts that statements cut into pieces that are not UTF-8; wrong bytes became question marks.", all(func(p *gateway.PipelineStats) float64 { return float64(p.Mended) }))
 	each("homeostat_gateway_items_exported_total", "counter", "Items that a backend took.", all(func(p *gateway.PipelineStats) float64 { return float64(p.Exported) }))
 	each("homeostat_gateway_items_refused_total", "counter", "Items that backends refused for good; they are lost.", all(func(p *gateway.PipelineStats) float64 { return float64(p.Lost) }))
 	each("homeostat_gateway_tried_again_total", "counter", "Batches that no backend took at first.", all(func(p *gateway.PipelineStats) float64 { return float64(p.TriedAgain) }))

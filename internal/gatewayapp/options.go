@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/homeostat/homeostat/internal/gateway"
+	"github.com/homeostat/homeostat/internal/gateway/ottl"
 	"github.com/homeostat/homeostat/internal/gateway/spool"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/otlp"
@@ -18,8 +20,8 @@ import (
 
 // optionsOf maps a configuration to the options of a gateway. It reads the
 // files that are named.
-func optionsOf(c *Config) (gateway.Options, error) {
-	settings, err := settingsOf(c)
+func optionsOf(c *Config, log *slog.Logger) (gateway.Options, error) {
+	settings, err := settingsOf(c, log)
 	if err != nil {
 		return gateway.Options{}, err
 	}
@@ -48,10 +50,15 @@ func pipelineOf(c *Config, p *PipelineConfig, signal string) gateway.PipelineOpt
 }
 
 // settingsOf maps what can be reloaded.
-func settingsOf(c *Config) (gateway.Settings, error) {
+func settingsOf(c *Config, log *slog.Logger) (gateway.Settings, error) {
 	s, e := &c.Sampling, &c.Export
+	cleaner, problems := cleanerOf(c, log)
+	for _, p := range problems { // the configuration was checked
+		return gateway.Settings{}, heal.Errorf(heal.Invalid, "clean."+p.Signal.String(), "statement %d: %s", p.Index, p.Text)
+	}
 	out := gateway.Settings{
 		Sampler: wire.SamplerOptions{Rate: s.Rate, Services: s.Services, Slow: s.Slow.Std()},
+		Cleaner: cleaner,
 		Steer:   wire.Steering{Target: s.Target, Least: s.LeastRate, Most: s.MostRate},
 		Export: gateway.ExportOptions{
 			Balance: e.Balance == "trace_id", Timeout: e.Timeout.Std(), Parallel: e.Parallel,
@@ -70,6 +77,16 @@ func settingsOf(c *Config) (gateway.Settings, error) {
 		out.Export.Backends = append(out.Export.Backends, b)
 	}
 	return out, nil
+}
+
+// cleanerOf reads the statements; nil if there are none.
+func cleanerOf(c *Config, log *slog.Logger) (*ottl.Cleaner, []ottl.Problem) {
+	if len(c.Clean.Traces)+len(c.Clean.Metrics)+len(c.Clean.Logs) == 0 {
+		return nil, nil
+	}
+	return ottl.New(ottl.Options{
+		Traces: c.Clean.Traces, Metrics: c.Clean.Metrics, Logs: c.Clean.Logs, MaxRequestBytes: c.Limits.MaxRequestBytes, Logger: log,
+	})
 }
 
 func backendOf(b *BackendConfig) (gateway.Backend, error) {

@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
-	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
-	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
-
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
@@ -33,7 +29,7 @@ func (s *Server) export(ctx context.Context, sig Signal, enc format, body []byte
 	if s.raw != nil {
 		return s.exportRaw(ctx, sig, enc, body)
 	}
-	req, err := s.decode(sig, enc, body)
+	req, _, err := s.decoder.decode(sig, enc, body)
 	if err != nil {
 		return nil, err
 	}
@@ -63,51 +59,6 @@ func (s *Server) answer(sig Signal, enc format, count int, err error) ([]byte, e
 		return resp.MarshalJSON()
 	}
 	return resp.MarshalProto()
-}
-
-// decode bounds nesting and decoded size before it lets pdata decode: its
-// decoders recurse, and a few bytes can stand for a large structure.
-func (s *Server) decode(sig Signal, enc format, body []byte) (req request, err error) {
-	req, _, err = s.decodeInto(sig, enc, body)
-	return req, err
-}
-
-func (s *Server) decodeInto(sig Signal, enc format, body []byte) (req request, c codec, err error) {
-	op := "decode OTLP " + sig.String()
-	budget := budget{depth: s.opts.MaxDepth, bytes: 16 * s.opts.MaxRequestBytes}
-	if enc == jsonText {
-		err = budget.checkJSON(body)
-	} else {
-		err = budget.checkProto(body, s.schemas[sig])
-	}
-	if err != nil {
-		return req, nil, heal.Errorf(heal.Invalid, op, "%w", err)
-	}
-	defer func() {
-		if bug := recover(); bug != nil { // a bug of the decoder must not end the server
-			err = heal.Errorf(heal.Invalid, op, "the decoder gave up: %v", bug)
-		}
-	}()
-	switch sig {
-	case traces:
-		req.traces = ptraceotlp.NewExportRequest()
-		c = req.traces
-	case metrics:
-		req.metrics = pmetricotlp.NewExportRequest()
-		c = req.metrics
-	case logs:
-		req.logs = plogotlp.NewExportRequest()
-		c = req.logs
-	}
-	if enc == jsonText {
-		err = c.UnmarshalJSON(body)
-	} else {
-		err = c.UnmarshalProto(body)
-	}
-	if err != nil {
-		return req, nil, heal.Errorf(heal.Invalid, op, "%w", err)
-	}
-	return req, c, nil
 }
 
 // handOver gives the request to the sink and says how many items it holds.

@@ -24,7 +24,7 @@ func NewRaw(opts Options, sink RawSink) *Server {
 
 func (s *Server) exportRaw(ctx context.Context, sig Signal, enc format, body []byte) ([]byte, error) {
 	if enc == jsonText {
-		_, c, err := s.decodeInto(sig, enc, body)
+		_, c, err := s.decoder.decode(sig, enc, body)
 		if err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ type Server struct {
 	opts     Options
 	sink     Sink
 	raw      RawSink // instead of sink
-	schemas  [len(signals)]*message
+	decoder  *Decoder
 	inflight chan struct{}
 	zstd     zstdPool
 	buffers  bufferPool
@@ -44,7 +44,7 @@ func New(opts Options, sink Sink) *Server {
 	return &Server{
 		opts:     opts,
 		sink:     sink,
-		schemas:  newSchemas(),
+		decoder:  NewDecoder(opts.MaxRequestBytes, opts.MaxDepth),
 		inflight: make(chan struct{}, opts.MaxInFlight),
 	}
 }

@@ -131,6 +131,9 @@ const (
 	msgScope
 	msgResourceShell // resource spans, metrics or logs without their items, which are checked one by one
 	msgScopeShell
+	msgSpans
+	msgResourceSpans
+	msgScopeSpans
 	msgSpan
 	msgEvent
 	msgLink
@@ -175,6 +178,9 @@ var schemas = [...][]slot{
 	msgResourceShell: {{1, holdsMessage, msgResource}, {3, holdsText, msgNone}},
 	msgScopeShell:    {{1, holdsMessage, msgScope}, {3, holdsText, msgNone}},
 
+	msgSpans:         {{1, holdsMessage, msgResourceSpans}},
+	msgResourceSpans: {{1, holdsMessage, msgResource}, {2, holdsMessage, msgScopeSpans}, {3, holdsText, msgNone}},
+	msgScopeSpans:    {{1, holdsMessage, msgScope}, {2, holdsMessage, msgSpan}, {3, holdsText, msgNone}},
 	msgSpan: {
 		{9, holdsMessage, msgPair},
 		{5, holdsText, msgNone},
