@@ -12,6 +12,7 @@ MODULE  := github.com/homeostat/homeostat
 
 FUZZTIME  ?= 10s
 ONLY      ?=
+SHOTS     ?=
 
 export CGO_ENABLED ?= 0
 
@@ -59,6 +60,10 @@ race: ## go test -race on internal/ (needs a C compiler)
 .PHONY: e2e
 e2e: ## tests tagged e2e: the real binary, real processes, strace
 	@tools/e2e
+
+.PHONY: page
+page: ## every page in a real Chromium while a real fault is healed, SHOTS=docs/screenshots to keep pictures
+	@tools/page $(SHOTS)
 
 .PHONY: postgres
 postgres: ## tests tagged postgres: real servers of their own, with the race detector

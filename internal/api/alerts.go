@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/homeostat/homeostat/internal/api/form"
 	"github.com/homeostat/homeostat/internal/auth"
@@ -17,6 +19,7 @@ type alertList struct {
 	Service  string `query:"service" maxLength:"256" example:"cart"`
 	Entity   string `query:"entity" maxLength:"512" example:"service/cart"`
 	Name     string `query:"name" maxLength:"256" doc:"Of the alert." example:"HighLatency"`
+	Search   string `query:"q" maxLength:"256" doc:"Words that name, service, entity, description or labels hold, whatever the case."`
 	Source   string `query:"source" maxLength:"64" doc:"System it came from." example:"alertmanager"`
 }
 
@@ -50,7 +53,10 @@ func (s *server) alerts() {
 		where.text("entity", in.Entity)
 		where.text("name", in.Name)
 		where.text("source", in.Source)
-		return alertShelf.page(ctx, s, in.query(where, "updated", true))
+		if in.Search == "" {
+			return alertShelf.page(ctx, s, in.query(where, "updated", true))
+		}
+		return s.searchAlerts(ctx, in, where)
 	})
 	handle(s, route{
 		method: http.MethodGet, path: "/alerts/{id}", id: "get-alert", tag: "alerts", errors: []int{http.StatusNotFound},
@@ -92,6 +98,64 @@ func (s *server) alerts() {
 		})
 	}
 	s.sendAlerts()
+}
+
+// searched bounds the alerts that one search reads; the cursor goes on after
+// them.
+const searched = 10_000
+
+// searchAlerts reads alerts in their order, page by page, each page in a
+// snapshot of its own, until enough are found.
+func (s *server) searchAlerts(ctx context.Context, in *alertList, where filters) (*body[form.Page[form.Alert]], error) {
+	may, err := reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	words := strings.Fields(strings.ToLower(in.Search))
+	out := form.Page[form.Alert]{Items: []form.Alert{}, Cursor: in.Cursor}
+	q := in.query(where, "updated", true)
+	// A cursor stands between pages, never within one: what a page may hold must
+	// still fit into the answer.
+	q.Limit = (in.Limit + 1) / 2
+	for read := 0; read < searched && len(out.Items)+q.Limit <= in.Limit; {
+		q.Cursor = out.Cursor
+		err := s.Store.View(ctx, func(r store.Reader) error {
+			rows, cursor, err := alertKind.List(r, q)
+			if err != nil {
+				return err
+			}
+			if out.Revision == 0 {
+				out.Revision = int64(r.Revision())
+			}
+			out.Cursor, read = cursor, read+len(rows)
+			for i := range rows {
+				if a := &rows[i].Value; may(a.Scope) && holds(a, words) {
+					out.Items = append(out.Items, form.OfAlert(*a, int64(rows[i].Revision)))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if out.Cursor == "" {
+			break
+		}
+	}
+	return answer(out), nil
+}
+
+// holds reports whether every word is somewhere in what people read of an alert.
+func holds(a *heal.Alert, words []string) bool {
+	var text strings.Builder
+	for _, part := range []string{a.Name, a.ServiceName, string(a.Entity), a.Description, a.SourceSystem} {
+		text.WriteString(strings.ToLower(part) + "\n")
+	}
+	for name, value := range a.Labels {
+		text.WriteString(strings.ToLower(name + "=" + value + "\n"))
+	}
+	all := text.String()
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(all, w) })
 }
 
 func (s *server) alert(ctx context.Context, id string, verb auth.Verb) (*body[form.Alert], error) {

@@ -112,6 +112,7 @@ type Options struct {
 	Knowledge  Knowledge
 	Guard      Guard
 	Traffic    Traffic                         // nil: services are listed without
+	Signals    Signals                         // nil: cases are shown without
 	Webhooks   map[string]Webhook              // by the name in the path
 	Scope      heal.Scope                      // of alerts and webhooks that name none; default heal.DefaultScope
 	Live       http.Handler                    // /healthz; nil: not served, as the next two
@@ -187,7 +188,7 @@ func New(o Options) (http.Handler, error) {
 	inner := http.NewServeMux()
 	s.api = humago.New(inner, s.description())
 	for _, register := range []func(){
-		s.incidents, s.watch, s.changes, s.overview, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
+		s.incidents, s.watch, s.changes, s.overview, s.signals, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
 	} {
 		register()
 	}

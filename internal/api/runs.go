@@ -9,6 +9,7 @@ import (
 	"github.com/homeostat/homeostat/internal/engine"
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/playbook"
 	"github.com/homeostat/homeostat/internal/store"
 )
 
@@ -141,7 +142,26 @@ func (s *server) run(ctx context.Context, id string) (*body[form.Run], error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer(form.OfRun(got.Value, int64(got.Revision))), nil
+	out := form.OfRun(got.Value, int64(got.Revision))
+	var source []byte
+	err = s.Store.View(ctx, func(r store.Reader) (err error) {
+		source, err = engine.Source(r, got.Value.Digest)
+		return err
+	})
+	if heal.Is(err, heal.NotFound) {
+		return answer(out), nil // a run from elsewhere, whose playbook was never kept
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p, problems := playbook.Parse("pinned", source); len(problems) == 0 {
+		for i := range out.Tasks {
+			if t := p.Task(out.Tasks[i].ID); t != nil {
+				out.Tasks[i].DependsOn = t.DependsOn
+			}
+		}
+	}
+	return answer(out), nil
 }
 
 func (s *server) journal(ctx context.Context, in *runJournal) (*body[form.Page[form.JournalEntry]], error) {

@@ -86,6 +86,13 @@ var sourceKind = store.Kind[source]{
 	Columns: func(s *source) []any { return []any{s.Name, store.Nanos(s.At)} },
 }
 
+// Source gives the text of a playbook that a run pinned, by its digest; kind
+// NotFound if none did.
+func Source(r store.Reader, digest string) ([]byte, error) {
+	got, err := sourceKind.Get(r, digest)
+	return got.Value.Text, err
+}
+
 // shelf opens pinned playbooks and keeps the ones opened last.
 type shelf struct {
 	library Library

@@ -77,4 +77,3 @@ func TestLive(t *testing.T) {
 		}
 	})
 }
-

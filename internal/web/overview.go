@@ -15,7 +15,12 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // views are the pages by the pattern of their path.
 func (s *site) views() map[string]func(*visit) error {
 	return map[string]func(*visit) error{
-		"/{$}": overviewPage, "/part/trend": trendPart, "/cases": casesPage,
+		"/{$}": overviewPage, "/part/trend": trendPart,
+		"/cases": casesPage, "/cases/{id}": casePage, "/part/cases/{id}/signals": signalsPart,
+		"/runs": runsPage, "/runs/{id}": runPage,
+		"/playbooks": booksPage, "/playbooks/{id}": bookPage,
+		"/alerts": alertsPage, "/alerts/{id}": alertPage,
+		"/services": servicesPage, "/audit": auditPage,
 	}
 }
 
@@ -23,6 +28,7 @@ func (s *site) views() map[string]func(*visit) error {
 func (s *site) deeds() map[string]func(*visit) error {
 	return map[string]func(*visit) error{
 		"/answer": answerDeed, "/kill-switch": switchDeed,
+		"/cases/{id}/{verb}": caseDeed, "/runs/{id}/{verb}": runDeed, "/playbooks/{id}/{verb}": bookDeed, "/alerts/{id}/{verb}": alertDeed,
 	}
 }
 

@@ -331,7 +331,12 @@ func TestAnswersByRole(t *testing.T) {
 var inline = regexp.MustCompile(`(?i)<script(?:\s[^>]*)?>[^<]|<style|\sstyle=|\son[a-z]+=|javascript:`)
 
 // everyPage is a path of each page.
-var everyPage = []string{"/", "/part/trend", "/cases", "/cases?open=true&severity=critical", "/nowhere"}
+var everyPage = []string{
+	"/", "/part/trend", "/nowhere", "/cases", "/cases?open=true&severity=critical", "/cases/" + apitest.CartCase, "/part/cases/" + apitest.CartCase + "/signals",
+	"/cases/" + apitest.PayCase, "/runs", "/runs?state=waiting_approval", "/playbooks", "/playbooks/touch", "/playbooks/touch?tab=versions", "/playbooks/touch?tab=try",
+	"/playbooks/touch?tab=edit", "/alerts", "/alerts?q=cart+down", "/alerts/" + apitest.CartAlert, "/services", "/services?entity=service/cart", "/audit", "/audit?verify=yes",
+	"/audit?actor=nobody",
+}
 
 func TestPages(t *testing.T) {
 	h := open(t)

@@ -59,6 +59,7 @@ type Task struct {
 	EndedAt   time.Time      `json:"ended_at,omitzero"`
 	Undo      *Undo          `json:"undo,omitempty"`
 	Kept      bool           `json:"kept,omitempty" doc:"Completed by the run this one goes on with."`
+	DependsOn []string       `json:"depends_on,omitempty" doc:"Tasks that must have ended before, as the playbook said when the run began. Only when one run is asked for."`
 }
 
 // GuardWord is what one guard would say.

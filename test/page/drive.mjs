@@ -1,0 +1,193 @@
+// Drives every page in a real Chromium while a real fault is healed. It ends
+// with 1 and a list if anything is not as it must be.
+//
+//   node drive.mjs <binary> [folder for screenshots]
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { call, demo, own } from './server.mjs';
+import { Viewer } from './viewer.mjs';
+
+const [binary, shots] = process.argv.slice(2);
+if (!binary) throw new Error('usage: node drive.mjs <binary> [folder for screenshots]');
+if (shots) mkdirSync(shots, { recursive: true });
+
+const complaints = [];
+const say = (text) => console.log(`${(process.uptime()).toFixed(1).padStart(6)} s  ${text}`);
+const must = (held, text) => { if (!held) complaints.push(text); };
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
+const viewers = [];
+const viewer = async (...args) => {
+  const v = await Viewer.open(browser, ...args);
+  viewers.push(v);
+  return v;
+};
+
+// widths are those a page must fit into.
+const looks = [
+  { name: 'light', options: { viewport: { width: 1280, height: 800 } } },
+  { name: 'dark', options: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' } },
+  { name: 'narrow', options: { viewport: { width: 360, height: 740 } } },
+  { name: 'wide', options: { viewport: { width: 2560, height: 1300 } }, unkept: true },
+];
+
+// look goes through pages in every look.
+async function look(server, pages) {
+  for (const { name, options, unkept } of looks) {
+    const v = await viewer(name, server.base, options);
+    if (shots && !unkept && pages.some((p) => p.name === 'overview')) {
+      await v.page.goto(`${server.base}/sign-in`);
+      await v.page.screenshot({ path: join(shots, `sign-in-${name}.png`) });
+      await v.accessible();
+    }
+    await v.signIn(server.token);
+    for (const p of pages) {
+      await v.go(p.path);
+      if (p.act) await p.act(v.page);
+      await v.settled();
+      await v.fits();
+      await v.accessible();
+      if (name === 'light') await v.reachable();
+      if (shots && !unkept) await v.page.screenshot({ path: join(shots, `${p.name}-${name}.png`) });
+    }
+    await v.context.close();
+    say(`${pages.length} pages, ${name}`);
+  }
+}
+
+// heal approves on the page of one person and watches on that of another.
+async function heal(server) {
+  const one = await viewer('one', server.base);
+  const two = await viewer('two', server.base);
+  await one.signIn(server.token);
+  await one.page.getByRole('button', { name: 'Approve' }).waitFor();
+  say('the overview asks for a yes');
+  const [open] = (await call(server, 'GET', '/incidents?state=waiting_approval')).items;
+  await two.signIn(server.token, `/cases/${open.id}`);
+  await two.settled();
+  say('a link pasted elsewhere leads to the case, after signing in');
+  await look(server, [
+    { name: 'overview', path: '/' },
+    { name: 'cases', path: '/cases?open=true' },
+    { name: 'case-waiting', path: `/cases/${open.id}` },
+    { name: 'alerts', path: '/alerts?status=firing' },
+  ]);
+
+  const state = (page) => page.locator('.head .state').first();
+  const changed = state(two.page).filter({ hasNotText: 'waiting' }).waitFor();
+  const answered = one.page.waitForResponse((r) => r.url().endsWith('/answer'));
+  await one.page.getByRole('button', { name: 'Approve' }).click();
+  await answered;
+  const from = performance.now();
+  await changed;
+  say(`approved in one browser; seen in the other after ${Math.round(performance.now() - from)} ms`);
+
+  await one.go(`/cases/${open.id}`);
+  await one.page.getByText('Add a note').click();
+  await one.page.locator('form[action$="/note"] textarea').fill('the change came from the release of this morning');
+  const told = two.page.getByText('the change came from the release').waitFor();
+  const sent = performance.now();
+  await one.page.getByRole('button', { name: 'Add', exact: true }).click();
+  await told;
+  say(`a note of one is seen by the other after ${Math.round(performance.now() - sent)} ms`);
+
+  for (const v of [one, two]) await state(v.page).filter({ hasText: 'healed' }).waitFor();
+  say('both see the case healed');
+  return { one, open };
+}
+
+// after looks at what there is when a case was healed.
+async function after(server, open) {
+  const [run] = (await call(server, 'GET', `/runs?incident=${open.id}`)).items;
+  const [alert] = (await call(server, 'GET', '/alerts')).items;
+  const dry = async (page) => {
+    await page.fill('input[name="target"]', 'service/payment');
+    await page.getByRole('button', { name: 'Dry run' }).click();
+    await page.getByRole('heading', { name: 'Dry run on' }).waitFor();
+  };
+  const broken = async (page) => {
+    const source = page.locator('textarea[name="source"]').first();
+    await source.fill((await source.inputValue()).replace('tasks:', 'taks:'));
+    await page.getByRole('button', { name: 'Check' }).click();
+    await page.getByRole('heading', { name: 'Checked' }).waitFor();
+  };
+  await look(server, [
+    { name: 'healed', path: '/' },
+    { name: 'case', path: `/cases/${open.id}` },
+    { name: 'runs', path: '/runs' },
+    { name: 'run', path: `/runs/${run.id}` },
+    { name: 'playbooks', path: '/playbooks' },
+    { name: 'playbook', path: `/playbooks/${run.playbook}` },
+    { name: 'playbook-versions', path: `/playbooks/${run.playbook}?tab=versions` },
+    { name: 'playbook-dry-run', path: `/playbooks/${run.playbook}?tab=try`, act: dry },
+    { name: 'playbook-mistake', path: `/playbooks/${run.playbook}?tab=edit`, act: broken },
+    { name: 'alert', path: `/alerts/${alert.alert_id}` },
+    { name: 'services', path: '/services?entity=service/payment' },
+    { name: 'audit', path: '/audit' },
+  ]);
+}
+
+// restart takes the server away from under an open page.
+async function restart() {
+  const server = await own(binary);
+  try {
+    const v = await viewer('restart', server.base);
+    await v.signIn(server.token, '/alerts');
+    await v.page.locator('#pulse[data-state="on"]').waitFor();
+    v.away = true;
+    await server.down();
+    await v.page.getByText('No connection to the server').waitFor();
+    say('the server is gone, and the page says so');
+    await server.up();
+    await v.page.getByText('No connection to the server').waitFor({ state: 'hidden' });
+    v.away = false;
+    say('the server is back, and so is the page, still signed in');
+    await call(server, 'POST', '/alerts', { alerts: [{ alert_name: 'AfterTheRestart', service_name: 'cart' }] });
+    await v.page.getByText('AfterTheRestart').waitFor();
+    say('what happens after the restart is seen');
+    await v.context.close();
+  } finally {
+    await server.down();
+    server.remove();
+  }
+}
+
+// paint says how long a first look takes; a figure, not a test.
+async function paint(server) {
+  const v = await viewer('paint', server.base);
+  await v.signIn(server.token);
+  for (const path of ['/', '/cases?open=true']) {
+    await v.page.goto(server.base + path);
+    const [ms, bytes] = await v.page.evaluate(async () => {
+      const first = performance.getEntriesByName('first-contentful-paint')[0] ?? await new Promise((ok) => new PerformanceObserver((l) => ok(l.getEntries()[0])).observe({ type: 'paint', buffered: true }));
+      return [first.startTime, [...performance.getEntriesByType('resource'), performance.getEntriesByType('navigation')[0]].reduce((n, r) => n + r.encodedBodySize, 0)];
+    });
+    say(`first paint of ${path}: ${Math.round(ms)} ms, ${Math.round(bytes / 1024)} KiB`);
+  }
+  await v.context.close();
+}
+
+let server;
+try {
+  server = await demo(binary, 'badconfig');
+  say('the demo is up');
+  const { open } = await heal(server);
+  await after(server, open);
+  await paint(server);
+  await restart();
+} catch (e) {
+  complaints.push(e.stack);
+} finally {
+  await browser.close();
+  if (server) await server.stop();
+}
+for (const v of viewers) complaints.push(...v.complaints);
+must(viewers.length > 0, 'no page was looked at');
+if (complaints.length > 0) {
+  console.log(`\n${complaints.length} things are not as they must be:\n`);
+  for (const c of new Set(complaints)) console.log(`- ${c}`);
+  process.exitCode = 1;
+} else {
+  say('every page is as it must be');
+}
