@@ -72,11 +72,19 @@ type TLSConfig struct {
 
 // OTLPConfig configures the OTLP receivers.
 type OTLPConfig struct {
-	GRPCListen      string    `yaml:"grpc_listen" doc:"Empty: off."`
-	HTTPListen      string    `yaml:"http_listen" doc:"Empty: off."`
-	TLS             TLSConfig `yaml:"tls"`
-	RequireToken    bool      `yaml:"require_token" doc:"Needed for addresses that are not loopback, besides tls."`
-	MaxRequestBytes int       `yaml:"max_request_bytes" doc:"After decompression." min:"1024"`
+	GRPCListen      string         `yaml:"grpc_listen" doc:"Empty: off."`
+	HTTPListen      string         `yaml:"http_listen" doc:"Empty: off."`
+	TLS             TLSConfig      `yaml:"tls"`
+	RequireToken    bool           `yaml:"require_token" doc:"Needed for addresses that are not loopback, besides tls."`
+	MaxRequestBytes int            `yaml:"max_request_bytes" doc:"After decompression." min:"1024"`
+	Sampling        SamplingConfig `yaml:"sampling" doc:"Which spans are kept. Metrics and edges are made of all of them."`
+}
+
+// SamplingConfig configures which spans are kept.
+type SamplingConfig struct {
+	Rate     float64            `yaml:"rate" doc:"Share of ordinary traces that is kept, 0 to 1; errors and slow spans always are." min:"0"`
+	Services map[string]float64 `yaml:"services" doc:"Rates of services that have one of their own." min:"0"`
+	Slow     config.Duration    `yaml:"slow" doc:"Longer spans are always kept; 0s: length does not matter." min:"0s"`
 }
 
 // ExportConfig configures the export of own telemetry.
@@ -245,7 +253,7 @@ func Default() Config {
 		Log:       LogConfig{Level: "info", Format: "text"},
 		Server:    ServerConfig{Listen: "127.0.0.1:8080"},
 		Page:      PageConfig{Enabled: true, Session: config.Duration(12 * time.Hour)},
-		OTLP:      OTLPConfig{GRPCListen: "127.0.0.1:4317", HTTPListen: "127.0.0.1:4318", MaxRequestBytes: 16 << 20},
+		OTLP:      OTLPConfig{GRPCListen: "127.0.0.1:4317", HTTPListen: "127.0.0.1:4318", MaxRequestBytes: 16 << 20, Sampling: SamplingConfig{Rate: 1, Services: map[string]float64{}, Slow: config.Duration(time.Second)}},
 		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: config.Duration(5 * time.Second), MaxOperations: 2000, Remotes: []RemoteConfig{}},
 		Telemetry: TelemetryConfig{RetentionDays: 7, MaxBytes: 50 << 30, RecordsPerSecond: 10_000},
 		Rules:     RulesConfig{Shipped: true, Interval: config.Duration(15 * time.Second), Resend: config.Duration(time.Minute)},

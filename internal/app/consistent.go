@@ -31,6 +31,7 @@ func consistent(c *Config, report config.Report) {
 	if c.Loop.MinConfidence > 1 {
 		d.at("loop.min_confidence", "between 0 and 1", "is %g", c.Loop.MinConfidence)
 	}
+	d.rates(&c.OTLP.Sampling)
 	d.guard(&c.Guard)
 	d.remotes(c.Metrics.Remotes)
 	d.monitors(c.Monitors)
@@ -51,6 +52,19 @@ func consistent(c *Config, report config.Report) {
 		if strings.ContainsAny(m.Name, "/?#% ") {
 			d.at(key, "letters, digits, dashes", "%q cannot stand in a path", m.Name)
 		}
+	}
+}
+
+// rates holds shares between 0 and 1.
+func (d checker) rates(s *SamplingConfig) {
+	check := func(key string, rate float64) {
+		if !(rate >= 0 && rate <= 1) { // NaN too
+			d.at(key, "between 0 and 1", "is %g", rate)
+		}
+	}
+	check("otlp.sampling.rate", s.Rate)
+	for service, rate := range s.Services {
+		check("otlp.sampling.services."+service, rate)
 	}
 }
 

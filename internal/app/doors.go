@@ -10,9 +10,11 @@ import (
 	"github.com/homeostat/homeostat/internal/action/process"
 	"github.com/homeostat/homeostat/internal/api"
 	"github.com/homeostat/homeostat/internal/auth"
+	"github.com/homeostat/homeostat/internal/gateway"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/otlp"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/wire"
 )
 
 // openDoors binds every port.
@@ -60,7 +62,13 @@ func (s *Server) openOTLP() error {
 			return p.Can(auth.Send, s.cfg.HomeScope())
 		}
 	}
-	s.otlp = otlp.New(opts, intake{red: s.red, series: s.series, kept: s.telemetry})
+	sampling := &s.cfg.OTLP.Sampling
+	k := keeper{decoder: otlp.NewDecoder(s.cfg.OTLP.MaxRequestBytes, 0), series: s.series, kept: s.telemetry}
+	s.intake = gateway.NewIntake(
+		wire.NewSampler(wire.SamplerOptions{Rate: sampling.Rate, Services: sampling.Services, Slow: sampling.Slow.Std()}),
+		gateway.IntakeOptions{RED: s.red, Keep: k.keep, Mend: true},
+	)
+	s.otlp = otlp.NewRaw(opts, s.intake)
 	if err := s.otlp.Listen(); err != nil {
 		return err
 	}

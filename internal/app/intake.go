@@ -4,10 +4,7 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/pmetric"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
+	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/otlp"
 	"github.com/homeostat/homeostat/internal/series"
 	"github.com/homeostat/homeostat/internal/telemetry"
@@ -15,28 +12,36 @@ import (
 	"github.com/homeostat/homeostat/internal/wire"
 )
 
-// intake takes telemetry to where it belongs: spans are counted for RED and
-// edges and kept, metrics go to the metric store, logs are kept.
-type intake struct {
-	red    *wire.Aggregator
-	series *series.DB
-	kept   telemetry.Store
+// keeper takes what the gateway's intake keeps to where it belongs: spans and logs
+// are kept, metrics go to the metric store. Only here are they decoded.
+type keeper struct {
+	decoder *otlp.Decoder
+	series  *series.DB
+	kept    telemetry.Store
 }
 
-func (in intake) Traces(ctx context.Context, td ptrace.Traces) error {
-	if err := in.kept.AppendSpans(ctx, otlp.Spans(td)); err != nil {
-		return err // none was taken; counted when it comes again
+func (k keeper) keep(ctx context.Context, sig otlp.Signal, request []byte, _ int) error {
+	switch sig {
+	case otlp.SignalTraces:
+		td, err := k.decoder.Traces(request)
+		if err != nil {
+			return err
+		}
+		return k.kept.AppendSpans(ctx, otlp.Spans(td))
+	case otlp.SignalMetrics:
+		md, err := k.decoder.Metrics(request)
+		if err != nil {
+			return err
+		}
+		return k.series.AppendOTLP(ctx, md)
+	case otlp.SignalLogs:
+		ld, err := k.decoder.Logs(request)
+		if err != nil {
+			return err
+		}
+		return k.kept.AppendLogs(ctx, otlp.Logs(ld, time.Now()))
 	}
-	in.red.Observe(otlp.Observations(td, nil)...)
-	return nil
-}
-
-func (in intake) Metrics(ctx context.Context, md pmetric.Metrics) error {
-	return in.series.AppendOTLP(ctx, md)
-}
-
-func (in intake) Logs(ctx context.Context, ld plog.Logs) error {
-	return in.kept.AppendLogs(ctx, otlp.Logs(ld, time.Now()))
+	return heal.Errorf(heal.Internal, "keep telemetry", "no signal %d", sig)
 }
 
 // flusher writes what was counted from spans to the metric store and the

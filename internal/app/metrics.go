@@ -38,6 +38,7 @@ type reading struct {
 	at       time.Time
 	backlog  int64
 	otlp     otlp.Stats
+	sampled  [wire.ReasonTrace + 1]uint64 // spans, by why they were kept or not
 	wire     wire.Stats
 	series   series.Stats
 	probes   probe.Stats
@@ -78,7 +79,7 @@ func (s *Server) openMetrics(context.Context) error {
 	slow := &slowReader{server: s}
 	registration, err := observe(s.obs.Meter, metricsOfParts(), func(ctx context.Context) *reading {
 		r := &reading{
-			at: time.Now(), backlog: s.loop.Backlog(), otlp: s.otlp.Stats(), wire: s.red.Stats(), series: s.series.Stats(),
+			at: time.Now(), backlog: s.loop.Backlog(), otlp: s.otlp.Stats(), sampled: s.intake.Reasons(), wire: s.red.Stats(), series: s.series.Stats(),
 			probes: s.probes.Stats(), rules: s.rules.Status(), delivery: s.rules.DeliveryStats(), store: s.store.Stats(), slow: slow.read(ctx),
 		}
 		if s.outbox != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/otlp"
 	"github.com/homeostat/homeostat/internal/telemetry"
+	"github.com/homeostat/homeostat/internal/wire"
 )
 
 // intakeMetrics are of telemetry coming in. Those named otlp are names that
@@ -19,6 +20,20 @@ func intakeMetrics() []observed {
 	}
 	return []observed{
 		{"otlp.spans", "{span}", "Spans taken in.", true, func(r *reading, to put) { to(float64(r.otlp.Traces.Items)) }},
+		{"otlp.spans.sampled", "{span}", "Spans kept by sampling.", true, func(r *reading, to put) {
+			var kept uint64
+			for why, n := range r.sampled {
+				if wire.Reason(why) != wire.ReasonDropped {
+					kept += n
+				}
+			}
+			to(float64(kept))
+		}},
+		{"sampling.reason", "{span}", "Spans by why they were kept, or dropped.", true, func(r *reading, to put) {
+			for why, n := range r.sampled {
+				to(float64(n), attribute.String("reason", wire.Reason(why).String()))
+			}
+		}},
 		{"otlp.queue.length", "{record}", "Spans and log records taken in and not yet readable.", false, func(r *reading, to put) {
 			if r.slow != nil {
 				to(float64(r.slow.usage.Queued))

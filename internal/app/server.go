@@ -18,6 +18,7 @@ import (
 	"github.com/homeostat/homeostat/internal/auth"
 	"github.com/homeostat/homeostat/internal/decide"
 	"github.com/homeostat/homeostat/internal/engine"
+	"github.com/homeostat/homeostat/internal/gateway"
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/loop"
@@ -70,6 +71,7 @@ type Server struct {
 	shelf     *shelf
 	loop      *loop.Loop
 	otlp      *otlp.Server
+	intake    *gateway.Intake
 	listener  net.Listener // of the API
 }
 

@@ -43,11 +43,11 @@ type Gateway struct {
 	red       *wire.Aggregator
 	tail      *wire.Tail // nil: each span is decided on alone
 	pipelines [otlp.SignalLogs + 1]*pipeline
-	scanners  sync.Pool
-	outputs   sync.Pool // of *[]byte
-	counts    counts
+	intake    *Intake
+	cleaned   cleanings
 
-	sampler  atomic.Pointer[wire.Sampler]
+	undecidable atomic.Uint64
+
 	rate     atomic.Uint64 // bits of the base rate
 	cleaner  atomic.Pointer[ottl.Cleaner]
 	stopping atomic.Bool
@@ -72,8 +72,7 @@ func New(o Options) (*Gateway, error) {
 	o.Batch = o.Batch.withDefaults()
 	now := time.Now()
 	g := &Gateway{opts: o, log: o.Logger, red: wire.New(o.RED, now), settings: o.Settings, changed: make(chan struct{})}
-	g.scanners.New = func() any { return new(wire.Scanner) }
-	g.outputs.New = func() any { return new([]byte) }
+	g.intake = NewIntake(wire.NewSampler(o.Sampler), IntakeOptions{RED: g.red, Keep: g.keep})
 	if o.Tail != nil {
 		g.tail = wire.NewTail(*o.Tail, now)
 	}
@@ -90,7 +89,7 @@ func New(o Options) (*Gateway, error) {
 		}
 		g.pipelines[sig] = &pipeline{
 			sig: sig, mode: p.Mode, queue: newQueue(p.QueueBytes, newAdapter(o.Batch, now)), parallel: set.opts.Parallel,
-			current: g.use, changed: g.changes, log: o.Logger, scanners: &g.scanners,
+			current: g.use, changed: g.changes, log: o.Logger, scanners: &g.intake.scanners,
 		}
 		if p.Mode == ModeSpool {
 			if g.pipelines[sig].spool, err = spool.Open(p.Spool); err != nil {
@@ -107,25 +106,10 @@ func (g *Gateway) Take(ctx context.Context, sig otlp.Signal, request []byte) (it
 	if g.stopping.Load() {
 		return 0, heal.Errorf(heal.Unknown, "take request", "the gateway is stopping")
 	}
-	switch sig {
-	case otlp.SignalTraces:
-		if g.tail != nil {
-			return g.holdTraces(request)
-		}
-		return g.takeTraces(ctx, request)
-	case otlp.SignalMetrics:
-		items, err = wire.CheckMetrics(request)
-	case otlp.SignalLogs:
-		items, err = wire.CheckLogs(request)
+	if sig == otlp.SignalTraces && g.tail != nil {
+		return g.holdTraces(request)
 	}
-	if err != nil || items == 0 {
-		return 0, err
-	}
-	if err := g.keep(ctx, sig, request, items); err != nil {
-		return 0, err
-	}
-	g.counts.taken[sig].Add(uint64(items))
-	return items, nil
+	return g.intake.Take(ctx, sig, request)
 }
 
 // keep cleans what is kept and takes it.
@@ -147,39 +131,17 @@ func (g *Gateway) clean(ctx context.Context, sig otlp.Signal, request []byte, it
 	if err != nil {
 		return nil, err
 	}
-	g.counts.cleaned[sig].Add(uint64(items))
-	g.counts.failed[sig].Add(uint64(r.Failed))
-	g.counts.mended[sig].Add(uint64(r.Mended))
+	g.cleaned.items[sig].Add(uint64(items))
+	g.cleaned.failed[sig].Add(uint64(r.Failed))
+	g.cleaned.mended[sig].Add(uint64(r.Mended))
 	return cleaned, nil
-}
-
-// takeTraces samples a request and takes what is kept.
-func (g *Gateway) takeTraces(ctx context.Context, request []byte) (int, error) {
-	s, _ := g.scanners.Get().(*wire.Scanner)
-	defer g.scanners.Put(s)
-	out, _ := g.outputs.Get().(*[]byte)
-	defer g.outputs.Put(out)
-	var result wire.Result
-	var err error
-	if *out, result, err = s.Scan(request, g.sampler.Load(), (*out)[:0]); err != nil {
-		return 0, err
-	}
-	if kept := result.Kept(); kept > 0 {
-		if err := g.keep(ctx, otlp.SignalTraces, *out, kept); err != nil {
-			return 0, err
-		}
-	}
-	g.red.Take(s) // only now: what is refused comes again
-	g.counts.sampled(&result)
-	g.counts.taken[otlp.SignalTraces].Add(uint64(result.Spans))
-	return result.Spans, nil
 }
 
 // holdTraces holds a request until its traces can be decided on.
 func (g *Gateway) holdTraces(request []byte) (int, error) {
-	s, _ := g.scanners.Get().(*wire.Scanner)
-	defer g.scanners.Put(s)
-	result, err := s.Watch(request, g.sampler.Load())
+	s, _ := g.intake.scanners.Get().(*wire.Scanner)
+	defer g.intake.scanners.Put(s)
+	result, err := s.Watch(request, g.intake.sampler.Load())
 	if err != nil || result.Spans == 0 {
 		return 0, err
 	}
@@ -187,14 +149,14 @@ func (g *Gateway) holdTraces(request []byte) (int, error) {
 		return 0, heal.Errorf(heal.Transient, "hold request", "undecided spans take all the memory they may, and what was decided cannot be sent")
 	}
 	g.red.Take(s)
-	g.counts.taken[otlp.SignalTraces].Add(uint64(result.Spans))
+	g.intake.counts.taken[otlp.SignalTraces].Add(uint64(result.Spans))
 	return result.Spans, nil
 }
 
 // decide decides on the requests whose window is over, or on all.
 func (g *Gateway) decide(ctx context.Context, all bool) {
-	s, _ := g.scanners.Get().(*wire.Scanner)
-	defer g.scanners.Put(s)
+	s, _ := g.intake.scanners.Get().(*wire.Scanner)
+	defer g.intake.scanners.Put(s)
 	var out []byte
 	for {
 		request := g.tail.Next(time.Now(), all)
@@ -203,16 +165,16 @@ func (g *Gateway) decide(ctx context.Context, all bool) {
 		}
 		var result wire.Result
 		var err error
-		if out, result, err = g.tail.Decide(s, request, g.sampler.Load(), out[:0]); err != nil {
+		if out, result, err = g.tail.Decide(s, request, g.intake.sampler.Load(), out[:0]); err != nil {
 			g.log.Error("a request that was taken cannot be decided on", slog.Any("error", err)) // a bug: Watch refuses those
-			g.counts.undecidable.Add(1)
+			g.undecidable.Add(1)
 			continue
 		}
-		g.counts.sampled(&result)
+		g.intake.counts.sampled(&result)
 		cleaned, err := g.clean(ctx, otlp.SignalTraces, out, result.Kept())
 		if err != nil {
 			g.log.Error("spans that were taken cannot be cleaned", slog.Any("error", err))
-			g.counts.undecidable.Add(1)
+			g.undecidable.Add(1)
 			continue
 		}
 		for kept := result.Kept(); kept > 0; {
@@ -263,13 +225,13 @@ func (g *Gateway) tick(ctx, work context.Context) {
 	}
 	ticker := time.NewTicker(g.opts.SteerEvery)
 	defer ticker.Stop()
-	before, at := g.counts.taken[otlp.SignalTraces].Load(), time.Now()
+	before, at := g.intake.counts.taken[otlp.SignalTraces].Load(), time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			spans := g.counts.taken[otlp.SignalTraces].Load()
+			spans := g.intake.counts.taken[otlp.SignalTraces].Load()
 			g.steer(float64(spans-before) / now.Sub(at).Seconds())
 			before, at = spans, now
 		}

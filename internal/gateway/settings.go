@@ -49,7 +49,7 @@ func (g *Gateway) changes() <-chan struct{} {
 }
 
 func (g *Gateway) sample(o wire.SamplerOptions) {
-	g.sampler.Store(wire.NewSampler(o))
+	g.intake.sampler.Store(wire.NewSampler(o))
 	g.rate.Store(math.Float64bits(o.Rate))
 }
 

@@ -13,12 +13,15 @@ import (
 
 // counts are what is counted as requests come in.
 type counts struct {
-	taken       [otlp.SignalLogs + 1]atomic.Uint64 // items, before sampling
-	cleaned     [otlp.SignalLogs + 1]atomic.Uint64 // items that went through statements
-	failed      [otlp.SignalLogs + 1]atomic.Uint64 // times a statement failed for an item
-	mended      [otlp.SignalLogs + 1]atomic.Uint64 // texts made UTF-8 again after statements
-	reasons     [wire.ReasonTrace + 1]atomic.Uint64
-	undecidable atomic.Uint64
+	taken   [otlp.SignalLogs + 1]atomic.Uint64 // items, before sampling
+	reasons [wire.ReasonTrace + 1]atomic.Uint64
+}
+
+// cleanings are what statements did.
+type cleanings struct {
+	items  [otlp.SignalLogs + 1]atomic.Uint64 // that went through statements
+	failed [otlp.SignalLogs + 1]atomic.Uint64 // times a statement failed for an item
+	mended [otlp.SignalLogs + 1]atomic.Uint64 // texts made UTF-8 again afterwards
 }
 
 func (c *counts) sampled(r *wire.Result) {
@@ -69,13 +72,10 @@ type BackendStats struct {
 
 // Stats gives the counts so far.
 func (g *Gateway) Stats() Stats {
-	st := Stats{Rate: math.Float64frombits(g.rate.Load()), Undecidable: g.counts.undecidable.Load(), RED: g.red.Stats()}
-	for i := range st.Reasons {
-		st.Reasons[i] = g.counts.reasons[i].Load()
-	}
+	st := Stats{Rate: math.Float64frombits(g.rate.Load()), Undecidable: g.undecidable.Load(), Reasons: g.intake.Reasons(), RED: g.red.Stats()}
 	for sig, p := range g.pipelines {
-		ps := PipelineStats{Signal: p.sig, Taken: g.counts.taken[sig].Load(), Lost: p.lost.Load(), Left: p.left.Load(), Exported: p.exported.Load(), TriedAgain: p.again.Load()}
-		ps.Cleaned, ps.Failed, ps.Mended = g.counts.cleaned[sig].Load(), g.counts.failed[sig].Load(), g.counts.mended[sig].Load()
+		ps := PipelineStats{Signal: p.sig, Taken: g.intake.counts.taken[sig].Load(), Lost: p.lost.Load(), Left: p.left.Load(), Exported: p.exported.Load(), TriedAgain: p.again.Load()}
+		ps.Cleaned, ps.Failed, ps.Mended = g.cleaned.items[sig].Load(), g.cleaned.failed[sig].Load(), g.cleaned.mended[sig].Load()
 		ps.QueueItems, ps.QueueBytes = p.queue.length()
 		ps.BatchItems, ps.P95 = p.queue.adapter.now()
 		if p.spool != nil {

@@ -9,8 +9,8 @@ import (
 // RawSink takes requests as bytes of protobuf, undecoded and unchecked. Its
 // errors mean what those of a Sink mean.
 type RawSink interface {
-	// Take takes one request and says how many items it holds. The bytes are
-	// used for something else once it returns.
+	// Take takes one request and says how many items it holds. It may change the
+	// bytes, which are used for something else once it returns.
 	Take(ctx context.Context, sig Signal, request []byte) (items int, err error)
 }
 
