@@ -101,7 +101,7 @@ func expired(add func(audit.Entry), was, now *heal.Approval, of string) {
 // tryResult is how a try of a task ended in a change; empty if none did.
 func tryResult(was, now *heal.TaskRun) string {
 	switch {
-	case was.State != heal.RunRunning || now.State == heal.RunRunning:
+	case was.State != heal.RunRunning || now.State == heal.RunRunning || now.Group != "": // a group is no try
 		return ""
 	case now.State == heal.RunPending:
 		return "failed, it is tried again"

@@ -100,15 +100,6 @@ func TestDocsExamples(t *testing.T) {
 				t.Error(problems)
 			}
 		}},
-		{"playbooks.md", "playbook_id:", func(t *testing.T, text []byte) {
-			p, problems := playbook.Parse("example.yaml", text)
-			if len(problems) == 0 {
-				problems = playbook.Check(p, realSpecs(t))
-			}
-			if len(problems) > 0 {
-				t.Error(problems)
-			}
-		}},
 		{"alerts.md", "source:", func(t *testing.T, text []byte) {
 			m, err := alert.ParseMapping("example.yaml", text, alert.Options{})
 			if err != nil {
@@ -134,6 +125,25 @@ func TestDocsExamples(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.file, func(t *testing.T) { tc.check(t, example(t, tc.file, tc.begins)) })
+	}
+}
+
+// TestDocsPlaybooks loads all playbooks of the documents together.
+func TestDocsPlaybooks(t *testing.T) {
+	text, err := os.ReadFile("../../docs/playbooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []playbook.File
+	blocks := strings.Split(string(text), "```")
+	for i := 1; i < len(blocks); i += 2 {
+		if _, block, _ := strings.Cut(blocks[i], "\n"); strings.HasPrefix(block, "playbook_id:") {
+			files = append(files, playbook.File{Name: fmt.Sprintf("example %d", len(files)+1), Data: []byte(block)})
+		}
+	}
+	books, problems := playbook.Load(files, realSpecs(t))
+	if err := problems.Err(); err != nil || len(books) < 5 {
+		t.Errorf("%d examples: %v", len(books), err)
 	}
 }
 

@@ -123,7 +123,7 @@ func (s *shelf) List() []*playbook.Compiled { return s.catalog.All() }
 
 // Check gives the mistakes of a playbook that is not in force yet.
 func (s *shelf) Check(file string, data []byte) playbook.Problems {
-	_, problems := playbook.Examine(file, data, s.specs)
+	_, problems := playbook.Examine(file, data, s.specs, s.catalog.All()...)
 	return problems
 }
 
@@ -144,7 +144,7 @@ func (s *shelf) Order(_ context.Context, id string, target heal.EntityID, params
 		scope = scope.WithService(target.Name())
 	}
 	return engine.Order{
-		Scope: scope, Name: book.ID, Digest: book.Digest, Source: book.Source, Target: target, Params: params, RequestedBy: by,
+		Scope: scope, Name: book.ID, Digest: book.Pin.Digest, Source: book.Pin.Source, Target: target, Params: params, RequestedBy: by,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -151,7 +152,7 @@ func tellRun(p *page, r *form.Run) {
 		if t.Undo != nil {
 			undo = t.Undo.State
 		}
-		rows = append(rows, []string{t.ID, t.Action, t.State, strconv.Itoa(t.Attempt), undo, said(t)})
+		rows = append(rows, []string{t.ID, t.Action, t.State, strconv.Itoa(t.Attempt), undo, said(r, t)})
 	}
 	p.table([]string{"TASK", "ACTION", "STATE", "TRY", "UNDO", "WHAT"}, rows, 5, 0, 1)
 	if r.DryRun {
@@ -166,7 +167,11 @@ func tellRun(p *page, r *form.Run) {
 
 // preview writes all that a dry run says of one task.
 func (p *page) preview(t *form.Task) {
-	p.title(t.ID)
+	if t.Item != nil {
+		p.title(t.ID + ", for " + entry(t.Item))
+	} else {
+		p.title(t.ID)
+	}
 	for line := range strings.Lines(t.Preview) {
 		p.line("  %s", strings.TrimSuffix(line, "\n"))
 	}
@@ -179,8 +184,52 @@ func (p *page) preview(t *form.Task) {
 	}
 }
 
-// said is the most telling text of a task.
-func said(t *form.Task) string {
+// said is the most telling text of a task; that of a part of a loop begins with
+// its entry.
+func said(r *form.Run, t *form.Task) string {
+	text := telling(t)
+	switch {
+	case t.Group != "" && text == t.Name && !r.DryRun:
+		return strings.TrimSpace(progress(r, t) + " " + text)
+	case t.Item == nil:
+		return text
+	case text == t.Name:
+		return entry(t.Item)
+	}
+	return entry(t.Item) + ": " + text
+}
+
+// progress is how many of the parts of a group have ended well.
+func progress(r *form.Run, group *form.Task) string {
+	good, all := 0, 0
+	for i := range r.Tasks {
+		if t := &r.Tasks[i]; t.Of == group.ID {
+			all++
+			if t.State == "succeeded" {
+				good++
+			}
+		}
+	}
+	if all == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d done", good, all)
+}
+
+// entry shows the entry of a loop: a text as it is, anything else as JSON.
+func entry(item any) string {
+	if text, ok := item.(string); ok {
+		return text
+	}
+	data, err := json.Marshal(item)
+	if err != nil {
+		return fmt.Sprint(item)
+	}
+	return string(data)
+}
+
+// telling is the most telling text of a task itself.
+func telling(t *form.Task) string {
 	switch {
 	case t.Error != "":
 		return t.Error

@@ -18,7 +18,7 @@ func (m *machine) advance() {
 	if m.run.State == heal.RunPaused || m.run.StartedAt.IsZero() {
 		return
 	}
-	for m.release() {
+	for m.release() || m.join() {
 	}
 	if m.run.Ending != "" { // a released task may have ended the run
 		m.wind()
@@ -37,11 +37,11 @@ func (m *machine) release() bool {
 			continue
 		}
 		spec := m.plan.task(t.ID)
-		switch ready, skip := m.needs(spec); {
+		switch ready, skip := m.ready(t, spec); {
 		case skip != "":
 			t.State, t.EndedAt, t.Error = heal.RunSkipped, m.now, skip
 			again = true
-		case ready && spec.Confirm != nil:
+		case ready && spec.Confirm != nil && t.Item == "":
 			t.State = heal.RunWaiting
 			ask := *spec.Confirm
 			if m.plan.Question != nil {
@@ -55,16 +55,35 @@ func (m *machine) release() bool {
 	return again
 }
 
+// ready reports whether a task may start, or why it must be skipped: first by
+// the group it is part of, then by what it needs.
+func (m *machine) ready(t *heal.TaskRun, spec *Task) (ready bool, skip string) {
+	if of := m.run.Task(t.Of); of != nil {
+		switch {
+		case of.State.Ended() || of.Ending != "":
+			return false, fmt.Sprintf("task %s, of which it is part, has ended", of.ID)
+		case of.State != heal.RunRunning:
+			return false, ""
+		case of.Group == heal.GroupLoop: // what the loop needs has ended: it is open
+			return m.busy(of.ID) < max(spec.Parallel, 1), ""
+		}
+	}
+	return m.needs(spec)
+}
+
 // needs reports whether a task may start, or why it must be skipped.
 func (m *machine) needs(spec *Task) (ready bool, skip string) {
 	for _, id := range spec.Needs {
 		switch need := m.run.Task(id); need.State {
 		case heal.RunSucceeded:
+			if m.gotNo(need) {
+				return false, fmt.Sprintf("a task within %s got no yes", id)
+			}
 		case heal.RunFailed, heal.RunTimedOut:
 			if !m.plan.task(id).OnFailure.Continue {
 				return false, ""
 			}
-			if saidNo(need.Approval) { // a no ends its branch, whatever goes on beside it
+			if m.gotNo(need) { // a no ends its branch, whatever goes on beside it
 				return false, fmt.Sprintf("task %s got no yes", id)
 			}
 		case heal.RunSkipped, heal.RunCancelled, heal.RunRolledBack:
@@ -90,6 +109,9 @@ func (m *machine) enqueue(t *heal.TaskRun) {
 func (m *machine) settle() {
 	var live, waiting, unknown int
 	for i := range m.run.Tasks {
+		if m.open(&m.run.Tasks[i]) {
+			continue // its parts say how it stands
+		}
 		switch m.run.Tasks[i].State {
 		case heal.RunWaiting:
 			waiting++
@@ -116,7 +138,7 @@ func (m *machine) settle() {
 func (m *machine) idle() bool {
 	for i := range m.run.Tasks {
 		t := &m.run.Tasks[i]
-		if t.State == heal.RunRunning || t.State == heal.RunPending && t.Attempt > 0 {
+		if t.State == heal.RunRunning && t.Group == "" || t.State == heal.RunPending && t.Attempt > 0 {
 			return false
 		}
 	}
@@ -136,12 +158,13 @@ func (m *machine) wind() {
 				t.State = heal.RunCancelled
 			}
 		case heal.RunRunning:
-			flying = true
+			flying = flying || t.Group == ""
 		case heal.RunUnknown:
 			// Its question stays on record; the run ends without an answer.
 		case heal.RunSucceeded, heal.RunFailed, heal.RunTimedOut, heal.RunSkipped, heal.RunRolledBack, heal.RunCancelled:
 		}
 	}
+	m.fold(flying)
 	switch {
 	case flying:
 		m.run.State = heal.RunRunning

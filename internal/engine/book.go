@@ -17,8 +17,13 @@ type Book interface {
 	// Work renders what one try of a task asks of its driver.
 	Work(run *heal.Run, task string, undo bool) (Work, error)
 
-	// Conditional reports whether a task has conditions.
-	Conditional(task string) bool
+	// Items evaluates the list of a loop: its entries, as JSON. A task that is
+	// no loop has none.
+	Items(run *heal.Run, task string) ([]string, error)
+
+	// Conditional reports whether something must be asked before a task of the
+	// run may be claimed: its conditions, or what is in the group it is.
+	Conditional(run *heal.Run, task string) bool
 
 	// Conditions asks whether a task is to run at all; why says what does not
 	// hold. Live state is asked through live.

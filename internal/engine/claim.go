@@ -139,6 +139,9 @@ func (e *Engine) prepare(ctx context.Context, d due) (*try, error) {
 		if !ok {
 			return nil, e.resolve(ctx, d.job, Skipped{Key: key, Why: why})
 		}
+		if isGroup(&seen.run.Value, key) {
+			return nil, e.enter(ctx, d.job, seen, key)
+		}
 	}
 	t := &try{key: key, seen: seen}
 	if err := e.ask(t, &seen.run.Value, seen.book); err != nil {
@@ -278,7 +281,7 @@ func (d *edit) goOn() (next *try, refused guard.Rule, err error) {
 		return nil, "", nil
 	}
 	key := d.queue[0].Key
-	if !key.Undo && d.from.book.Conditional(key.Task) {
+	if !key.Undo && d.from.book.Conditional(&d.run, key.Task) {
 		return nil, "", nil
 	}
 	next = &try{key: key}
@@ -333,13 +336,18 @@ func request(run *heal.Run, t *try) guard.Request {
 	}
 }
 
-// approved reports whether people said yes to the run as a whole or to a task.
+// approved reports whether people said yes to the run as a whole, to a task, or
+// to what it is part of.
 func approved(run *heal.Run, task string) bool {
 	if run.Approval != nil && run.Approval.Answer == heal.Approved {
 		return true
 	}
-	t := run.Task(task)
-	return t != nil && t.Approval != nil && t.Approval.Answer == heal.Approved
+	for t := run.Task(task); t != nil; t = run.Task(t.Of) {
+		if t.Approval != nil && t.Approval.Answer == heal.Approved {
+			return true
+		}
+	}
+	return false
 }
 
 // finishWait ends a wait whose time is over.

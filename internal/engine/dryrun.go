@@ -42,7 +42,11 @@ func (d *DryRunner) DryRun(ctx context.Context, o Order) (heal.Run, error) {
 		Playbook: o.Name, Digest: o.Digest, Target: o.Target, Params: o.Params, Facts: o.Facts, DryRun: true, State: heal.RunSucceeded,
 		Reason: "dry run: nothing was done", Tasks: newTasks(book.Plan()), RequestedBy: o.RequestedBy, CreatedAt: now, StartedAt: now, EndedAt: now,
 	}
-	for i := range run.Tasks {
+	for i := 0; i < len(run.Tasks); i++ { // a loop adds its parts behind it
+		if run.Tasks[i].Group != "" {
+			d.open(book, &run, i)
+			continue
+		}
 		d.preview(ctx, book, &run, &run.Tasks[i])
 	}
 	err = d.Store.Update(ctx, func(tx store.Tx) error {
@@ -50,6 +54,31 @@ func (d *DryRunner) DryRun(ctx context.Context, o Order) (heal.Run, error) {
 		return err
 	})
 	return run, err
+}
+
+// open says what is in a group, and lays out the parts of a loop as a run would.
+func (d *DryRunner) open(book Book, run *heal.Run, i int) {
+	t := &run.Tasks[i]
+	spec := book.Plan().task(t.ID)
+	t.State = heal.RunSkipped
+	switch t.Group {
+	case heal.GroupPlaybook:
+		t.Preview = fmt.Sprintf("Would carry out the tasks of %s.", t.Action)
+	case heal.GroupLoop:
+		items, err := book.Items(run, t.ID)
+		if err == nil {
+			err = fits(run, t.ID, len(items))
+		}
+		if err != nil {
+			t.Preview = "depends on what happens before: " + err.Error()
+			return
+		}
+		t.Preview = fmt.Sprintf("Would do this for each of %d entries, %d at once.", len(items), max(spec.Parallel, 1))
+		defer func() { run.Tasks = spread(run.Tasks, spec, items) }()
+	}
+	if spec.Confirm != nil {
+		t.Preview += "\n" + wouldAsk(book.Plan(), spec.Confirm, run, t.ID)
+	}
 }
 
 // preview fills in what one task would do. What depends on the output of a
@@ -74,7 +103,7 @@ func (d *DryRunner) preview(ctx context.Context, book Book, run *heal.Run, t *he
 	if p.Diff != "" {
 		t.Preview += "\n" + p.Diff
 	}
-	if ask := book.Plan().task(t.ID).Confirm; ask != nil {
+	if ask := book.Plan().task(t.ID).Confirm; ask != nil && t.Item == "" {
 		t.Preview += "\n" + wouldAsk(book.Plan(), ask, run, t.ID)
 	}
 	said, err := d.guards(ctx, run, work)

@@ -18,6 +18,13 @@ type (
 	// next.
 	Started struct{ Key heal.StepKey }
 
+	// Entered opens a group: its parts may begin. Items are the entries of a
+	// loop, as JSON.
+	Entered struct {
+		Key   heal.StepKey
+		Items []string
+	}
+
 	// Finished is the good end of a try.
 	Finished struct {
 		Key    heal.StepKey
@@ -101,6 +108,7 @@ const (
 
 func (Begin) event()         {}
 func (Started) event()       {}
+func (Entered) event()       {}
 func (Finished) event()      {}
 func (Failed) event()        {}
 func (Uncertain) event()     {}

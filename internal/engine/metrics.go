@@ -107,6 +107,8 @@ func resultOf(ev Event) string {
 		return "unknown"
 	case Skipped:
 		return "skipped"
+	case Entered:
+		return "entered"
 	default:
 		return "other"
 	}

@@ -89,6 +89,9 @@ func (m *machine) settled(ev Settled) error {
 	if m.run.Ending != "" || m.run.State.Ended() {
 		return m.conflict("is over or ending; what became of task %q is for the record only", ev.Task)
 	}
+	if ev.As == SettleRetry && m.ending(t) {
+		return m.conflict("lets no part of task %s begin any more; say whether task %q happened, or give it up", t.Of, ev.Task)
+	}
 	t.Approval.Answer, t.Approval.By = string(ev.As), ev.By
 	t.Approval.Note, t.Approval.AnswerAt = ev.Note, m.now
 	switch ev.As {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
@@ -33,6 +35,10 @@ type Task struct {
 	Confirm    *Ask
 	UndoAction string // empty: nothing to undo
 	Touches    bool   // changes the world
+
+	Group    heal.Group // what it holds together; what is said above of tries and undo is then said of the parts of a loop
+	Of       string     // the group it is part of; empty: of the playbook itself
+	Parallel int        // of a loop: how many parts are worked on at once, at least 1
 }
 
 // Reaction says what follows the end of a task. The zero reaction to a failure
@@ -53,7 +59,21 @@ type Ask struct {
 	Within   time.Duration
 }
 
+// task finds what a task of a run is to do; that of a loop for its parts. It is
+// nil if there is none.
 func (p *Plan) task(id string) *Task {
+	if t := p.exactly(id); t != nil {
+		return t
+	}
+	if at := strings.LastIndexByte(id, '.'); at >= 0 {
+		if t := p.exactly(id[:at]); t != nil && t.Group == heal.GroupLoop {
+			return t
+		}
+	}
+	return nil
+}
+
+func (p *Plan) exactly(id string) *Task {
 	for i := range p.Tasks {
 		if p.Tasks[i].ID == id {
 			return &p.Tasks[i]
@@ -80,8 +100,20 @@ func (t *Task) backoff(attempt int, roll float64) time.Duration {
 // newTasks lays out the tasks of a fresh run.
 func newTasks(p *Plan) []heal.TaskRun {
 	tasks := make([]heal.TaskRun, len(p.Tasks))
-	for i, t := range p.Tasks {
-		tasks[i] = heal.TaskRun{ID: t.ID, Name: t.Name, Action: t.Action, State: heal.RunPending}
+	for i := range p.Tasks {
+		tasks[i] = p.Tasks[i].fresh()
 	}
 	return tasks
+}
+
+// fresh is the task before anything of it happened.
+func (t *Task) fresh() heal.TaskRun {
+	return heal.TaskRun{ID: t.ID, Name: t.Name, Action: t.Action, Group: t.Group, Of: t.Of, State: heal.RunPending}
+}
+
+// part is one part of the loop before anything of it happened; n counts from 1.
+func (t *Task) part(n int, item string) heal.TaskRun {
+	out := t.fresh()
+	out.ID, out.Group, out.Of, out.Item = t.ID+"."+strconv.Itoa(n), "", t.ID, item
+	return out
 }

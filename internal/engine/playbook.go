@@ -15,13 +15,9 @@ type Playbooks struct {
 	Specs map[string]action.Spec
 }
 
-// Open parses and compiles a playbook.
+// Open parses and compiles a playbook, with those it calls.
 func (l Playbooks) Open(source []byte) (Book, error) {
-	p, problems := playbook.Parse("pinned", source)
-	if err := problems.Err(); err != nil {
-		return nil, err
-	}
-	c, err := playbook.Compile(p, l.Specs)
+	c, err := playbook.Open(source, l.Specs)
 	if err != nil {
 		return nil, err
 	}
@@ -48,40 +44,115 @@ func planOf(c *playbook.Compiled) *Plan {
 	if c.Approval.Required == playbook.ApprovalAlways {
 		plan.Approval = &Ask{Question: "run playbook " + c.ID + "?", Owner: c.Approval.Owner, Quorum: c.Approval.Quorum, Within: c.Approval.Within}
 	}
-	for i := range c.Tasks {
-		t := &c.Tasks[i]
-		task := Task{
-			ID: t.ID, Name: t.Name, Action: t.Action, Needs: t.DependsOn,
-			Tries: t.Retries.Attempts, Backoff: t.Retries.Backoff, MaxBackoff: t.Retries.MaxBackoff, Jitter: t.Retries.Jitter,
-			OnSuccess: Reaction(t.OnSuccess), OnFailure: Reaction(t.OnFailure), Touches: c.Touches(t),
-		}
-		if t.Confirm != nil {
-			task.Confirm = &Ask{Question: t.Confirm.Question, Owner: t.Confirm.Owner, Quorum: t.Confirm.Quorum, Within: t.Confirm.Within}
-		}
-		if t.Rollback != nil {
-			task.UndoAction = t.Rollback.Action
-		}
-		plan.Tasks = append(plan.Tasks, task)
+	for _, s := range c.Steps() {
+		plan.Tasks = append(plan.Tasks, taskOf(c, s))
 	}
 	return plan
 }
 
-// Vars gives what templates of the run can see.
-func Vars(p *playbook.Playbook, run *heal.Run) (map[string]any, error) {
-	params, err := p.ParamValues(run.Params)
+func taskOf(c *playbook.Compiled, s *playbook.Step) Task {
+	t := s.Task
+	task := Task{
+		ID: s.ID, Name: t.Name, Action: s.Does(), Needs: s.Needs,
+		Tries: t.Retries.Attempts, Backoff: t.Retries.Backoff, MaxBackoff: t.Retries.MaxBackoff, Jitter: t.Retries.Jitter,
+		OnSuccess: Reaction(t.OnSuccess), OnFailure: Reaction(t.OnFailure), Touches: c.Touches(t),
+	}
+	if s.In != nil {
+		task.Of = s.In.ID
+	}
+	switch {
+	case t.Call != nil:
+		task.Group = heal.GroupPlaybook
+	case t.Each != nil:
+		task.Group, task.Parallel = heal.GroupLoop, t.Each.Parallel
+	}
+	if ask := c.Asks(s); ask != nil {
+		task.Confirm = &Ask{Question: ask.Question, Owner: ask.Owner, Quorum: ask.Quorum, Within: ask.Within}
+	}
+	if t.Rollback != nil {
+		task.UndoAction = t.Rollback.Action
+	}
+	return task
+}
+
+// Vars gives what templates of the playbook itself can see of a run.
+func Vars(c *playbook.Compiled, run *heal.Run) (map[string]any, error) {
+	scene, err := sceneOf(c, run)
 	if err != nil {
 		return nil, err
 	}
+	return c.Vars(scene), nil
+}
+
+func sceneOf(c *playbook.Compiled, run *heal.Run) (playbook.Scene, error) {
+	params, err := c.ParamValues(run.Params)
+	if err != nil {
+		return playbook.Scene{}, err
+	}
 	outputs := map[string]map[string]any{}
 	for i := range run.Tasks {
-		if t := &run.Tasks[i]; t.State.Ended() {
+		t := &run.Tasks[i]
+		switch {
+		case !t.State.Ended():
+		case t.Group == heal.GroupLoop:
+			if outputs[t.ID], err = loopOutput(run, t.ID); err != nil {
+				return playbook.Scene{}, err
+			}
+		default:
 			outputs[t.ID] = t.Output
 		}
 	}
-	return p.Vars(playbook.Scene{
+	return playbook.Scene{
 		Params: params, Outputs: outputs, Target: run.Target, Incident: incidentOf(run),
 		Run: playbook.Run{ID: run.ID, Attempt: run.Attempt},
-	}), nil
+	}, nil
+}
+
+// loopOutput is what became of each entry of a loop, in the order of its list.
+func loopOutput(run *heal.Run, loop string) (map[string]any, error) {
+	items := []any{}
+	for i := range run.Tasks {
+		t := &run.Tasks[i]
+		if t.Of != loop {
+			continue
+		}
+		entry, err := playbook.DecodeItem(t.Item)
+		if err != nil {
+			return nil, err
+		}
+		output := t.Output
+		if output == nil {
+			output = map[string]any{}
+		}
+		items = append(items, map[string]any{"item": entry, "state": string(t.State), "output": output})
+	}
+	return map[string]any{playbook.LoopItems: items}, nil
+}
+
+// vars gives what templates of a task of the run can see.
+func (b *bound) vars(run *heal.Run, s *playbook.Step, task string) (map[string]any, error) {
+	scene, err := sceneOf(b.compiled, run)
+	if err != nil {
+		return nil, err
+	}
+	item := ""
+	if t := run.Task(task); t != nil {
+		item = t.Item
+	}
+	return b.compiled.StepVars(s, scene, item)
+}
+
+// Items evaluates the list of a loop; a call has none.
+func (b *bound) Items(run *heal.Run, task string) ([]string, error) {
+	s := b.compiled.Step(task)
+	if s == nil || s.Task.Each == nil {
+		return nil, nil
+	}
+	scene, err := sceneOf(b.compiled, run)
+	if err != nil {
+		return nil, err
+	}
+	return b.compiled.Items(s, scene)
 }
 
 func incidentOf(run *heal.Run) playbook.Incident {
@@ -90,11 +161,12 @@ func incidentOf(run *heal.Run) playbook.Incident {
 }
 
 func (b *bound) Work(run *heal.Run, task string, undo bool) (Work, error) {
-	t := b.compiled.Task(task)
-	if t == nil {
+	s := b.compiled.Step(task)
+	if s == nil {
 		return Work{}, heal.Errorf(heal.NotFound, "task "+task, "playbook %s has none", b.compiled.ID)
 	}
-	vars, err := Vars(b.compiled.Playbook, run)
+	t := s.Task
+	vars, err := b.vars(run, s, task)
 	if err != nil {
 		return Work{}, err
 	}
@@ -102,7 +174,7 @@ func (b *bound) Work(run *heal.Run, task string, undo bool) (Work, error) {
 	if err != nil {
 		return Work{}, err
 	}
-	work := Work{Action: t.Action, Target: target, Timeout: t.Timeout, Owner: b.owner()}
+	work := Work{Action: t.Action, Target: target, Timeout: t.Timeout, Owner: ownerOf(s.Book)}
 	if !undo {
 		work.Params, err = b.compiled.RenderParams(t, vars)
 		return work, err
@@ -118,42 +190,57 @@ func (b *bound) Work(run *heal.Run, task string, undo bool) (Work, error) {
 // question words what is asked before a task; as it was written if its
 // template cannot be rendered.
 func (b *bound) question(run *heal.Run, task string) string {
-	t := b.compiled.Task(task)
-	vars, err := Vars(b.compiled.Playbook, run)
-	if err != nil {
-		return t.Confirm.Question
+	s := b.compiled.Step(task)
+	ask := b.compiled.Asks(s)
+	if s.Task.Confirm == nil {
+		return ask.Question
 	}
-	text, err := b.compiled.Question(t, vars)
+	vars, err := b.vars(run, s, task)
 	if err != nil {
-		return t.Confirm.Question
+		return ask.Question
+	}
+	text, err := b.compiled.Question(s.Task, vars)
+	if err != nil {
+		return ask.Question
 	}
 	return text
 }
 
-// owner is asked what became of an uncertain try.
-func (b *bound) owner() string {
-	if b.compiled.Approval.Owner != "" {
-		return b.compiled.Approval.Owner
+// ownerOf is asked what became of an uncertain try.
+func ownerOf(p *playbook.Playbook) string {
+	if p.Approval.Owner != "" {
+		return p.Approval.Owner
 	}
 	return "operator"
 }
 
-func (b *bound) Conditional(task string) bool {
-	t := b.compiled.Task(task)
-	return t != nil && len(t.Conditions) > 0
+// conditions of a task; those of a loop are of its parts.
+func (b *bound) conditions(run *heal.Run, task string) (s *playbook.Step, list []playbook.Condition) {
+	s = b.compiled.Step(task)
+	t := run.Task(task)
+	if s == nil || t == nil || t.Group == heal.GroupLoop {
+		return s, nil
+	}
+	return s, s.Task.Conditions
+}
+
+func (b *bound) Conditional(run *heal.Run, task string) bool {
+	t := run.Task(task)
+	_, list := b.conditions(run, task)
+	return len(list) > 0 || t != nil && t.Group != ""
 }
 
 func (b *bound) Conditions(ctx context.Context, run *heal.Run, task string, live Live) (ok bool, why string, err error) {
-	t := b.compiled.Task(task)
-	if t == nil || len(t.Conditions) == 0 {
+	s, list := b.conditions(run, task)
+	if len(list) == 0 {
 		return true, "", nil
 	}
-	vars, err := Vars(b.compiled.Playbook, run)
+	vars, err := b.vars(run, s, task)
 	if err != nil {
 		return false, "", err
 	}
-	for i := range t.Conditions {
-		c := &t.Conditions[i]
+	for i := range list {
+		c := &list[i]
 		query, err := c.Query(vars)
 		if err != nil {
 			return false, "", err

@@ -84,26 +84,64 @@ func takeOver(old *heal.Run, plan *Plan, from []string) ([]heal.TaskRun, error) 
 		return refuse("no task of it failed; name the one to begin at, of %s", strings.Join(ids(plan), ", "))
 	}
 	for _, id := range from {
-		if plan.task(id) == nil {
+		if old.Task(id) == nil {
 			return nil, heal.Errorf(heal.Invalid, "run "+string(old.ID)+" again", "there is no task %q; there are %s", id, strings.Join(ids(plan), ", "))
 		}
 	}
-	again := behind(plan, from)
-	tasks := newTasks(plan)
-	for i := range tasks {
-		was := old.Task(tasks[i].ID)
+	again := behind(plan, old, from)
+	whole := completed(old, again)
+	var tasks []heal.TaskRun
+	for i := range old.Tasks {
+		was := &old.Tasks[i]
+		named := slices.ContainsFunc(around(old, was), func(id string) bool { return slices.Contains(from, id) })
 		switch {
-		case was.State == heal.RunUnknown && !slices.Contains(from, was.ID):
+		case was.State == heal.RunUnknown && !named:
 			return refuse("whether task %s happened is not known; look at its target, then begin at it or leave it", was.ID)
-		case was.Undo != nil && was.Undo.State == heal.RunFailed && !slices.Contains(from, was.ID):
+		case was.Undo != nil && was.Undo.State == heal.RunFailed && !named:
 			return refuse("the undo of task %s failed; look at its target, then begin at it or leave it", was.ID)
-		case was.State == heal.RunSucceeded && !again[was.ID]:
-			tasks[i] = *was
-			tasks[i].Kept = true
-			tasks[i].Undo = nil
+		case was.Item != "" && again[was.Of]:
+			// The list is made anew.
+		case whole[was.ID] || was.State == heal.RunSucceeded && was.Group == "" && !again[was.ID]:
+			kept := *was
+			kept.Kept = was.State == heal.RunSucceeded
+			kept.Undo = nil
+			tasks = append(tasks, kept)
+		default:
+			fresh := plan.task(was.ID).fresh()
+			if was.Item != "" { // the list stays as it was
+				fresh.ID, fresh.Group, fresh.Of, fresh.Item = was.ID, "", was.Of, was.Item
+			}
+			tasks = append(tasks, fresh)
 		}
 	}
 	return tasks, nil
+}
+
+// around is a task and the groups it is within.
+func around(run *heal.Run, t *heal.TaskRun) []string {
+	var out []string
+	for ; t != nil; t = run.Task(t.Of) {
+		out = append(out, t.ID)
+	}
+	return out
+}
+
+// completed are the groups that ended well, with nothing in them that failed or
+// is done again, and all that is within them, also what conditions left out.
+func completed(run *heal.Run, again map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	for i := range run.Tasks {
+		t := &run.Tasks[i]
+		if out[t.Of] || t.Group != "" && t.State == heal.RunSucceeded && !touched(run, t.ID, again) && !partFailed(run, t.ID) {
+			out[t.ID] = true
+		}
+	}
+	return out
+}
+
+// touched reports whether a task or anything within it is among some.
+func touched(run *heal.Run, id string, some map[string]bool) bool {
+	return some[id] || slices.ContainsFunc(run.Parts(id), func(part string) bool { return touched(run, part, some) })
 }
 
 // broken are the tasks at which a run broke.
@@ -112,7 +150,9 @@ func broken(run *heal.Run) []string {
 	for i := range run.Tasks {
 		switch t := &run.Tasks[i]; t.State {
 		case heal.RunFailed, heal.RunTimedOut:
-			out = append(out, t.ID)
+			if !partFailed(run, t.ID) { // else that is where
+				out = append(out, t.ID)
+			}
 		case heal.RunSkipped, heal.RunCancelled, heal.RunRolledBack, heal.RunSucceeded, heal.RunUnknown,
 			heal.RunPending, heal.RunWaiting, heal.RunRunning, heal.RunPaused:
 		}
@@ -121,24 +161,38 @@ func broken(run *heal.Run) []string {
 		return out
 	}
 	for i := range run.Tasks { // cut short: begin where it stopped
-		if s := run.Tasks[i].State; s == heal.RunCancelled || s == heal.RunSkipped {
-			out = append(out, run.Tasks[i].ID)
+		t := &run.Tasks[i]
+		if (t.State == heal.RunCancelled || t.State == heal.RunSkipped) && len(run.Parts(t.ID)) == 0 {
+			out = append(out, t.ID)
 		}
 	}
 	return out
 }
 
-// behind are the tasks and all that depend on them.
-func behind(plan *Plan, from []string) map[string]bool {
+// partFailed reports whether anything within a group failed.
+func partFailed(run *heal.Run, group string) bool {
+	return slices.ContainsFunc(run.Parts(group), func(id string) bool {
+		s := run.Task(id).State
+		return s == heal.RunFailed || s == heal.RunTimedOut || partFailed(run, id)
+	})
+}
+
+// behind are the tasks and all that depend on them. What is within a group that
+// is done again is done again; what needs a group waits for all within it.
+func behind(plan *Plan, run *heal.Run, from []string) map[string]bool {
 	out := map[string]bool{}
 	for _, id := range from {
 		out[id] = true
 	}
 	for grown := true; grown; {
 		grown = false
-		for i := range plan.Tasks {
-			t := &plan.Tasks[i]
-			if !out[t.ID] && slices.ContainsFunc(t.Needs, func(need string) bool { return out[need] }) {
+		for i := range run.Tasks {
+			t := &run.Tasks[i]
+			needs := plan.task(t.ID).Needs
+			if t.Item != "" {
+				needs = nil // they are the loop's
+			}
+			if !out[t.ID] && (out[t.Of] || slices.ContainsFunc(needs, func(need string) bool { return touched(run, need, out) })) {
 				out[t.ID], grown = true, true
 			}
 		}

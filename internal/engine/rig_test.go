@@ -24,16 +24,24 @@ import (
 // target that can be observed does.
 type world struct {
 	mu      sync.Mutex
-	effects []string        // keys in the order they happened
-	happens map[string]bool // by key
-	fail    map[string]int  // task -> failures still to come
-	gate    chan struct{}   // when not nil, every call waits for it
-	entered chan string     // when not nil, hears each call
-	lost    map[string]bool // task -> the effect happens but the answer is lost, once
+	effects []string                 // keys in the order they happened
+	targets map[string]heal.EntityID // of the last call of a task
+	happens map[string]bool          // by key
+	fail    map[string]int           // task -> failures still to come
+	gate    chan struct{}            // when not nil, every call waits for it
+	entered chan string              // when not nil, hears each call
+	lost    map[string]bool          // task -> the effect happens but the answer is lost, once
 }
 
 func newWorld() *world {
-	return &world{happens: map[string]bool{}, fail: map[string]int{}, lost: map[string]bool{}}
+	return &world{happens: map[string]bool{}, fail: map[string]int{}, lost: map[string]bool{}, targets: map[string]heal.EntityID{}}
+}
+
+// targetOf is what the last call of a task was on.
+func (w *world) targetOf(task string) heal.EntityID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.targets[task]
 }
 
 var specs = map[string]action.Spec{
@@ -68,6 +76,7 @@ func (w *world) Do(ctx context.Context, call action.Call) (action.Result, error)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.targets[call.Key.Task] = call.Target
 	if w.fail[call.Key.Task] > 0 {
 		w.fail[call.Key.Task]--
 		return action.Result{}, heal.Errorf(heal.Transient, "do", "not now")
@@ -145,7 +154,9 @@ func (b book) Work(run *heal.Run, task string, undo bool) (engine.Work, error) {
 	return engine.Work{}, heal.Errorf(heal.NotFound, "work", "no task %s", task)
 }
 
-func (b book) Conditional(task string) bool { return task == "never" }
+func (b book) Items(*heal.Run, string) ([]string, error) { return nil, nil }
+
+func (b book) Conditional(_ *heal.Run, task string) bool { return task == "never" }
 
 func (b book) Conditions(_ context.Context, _ *heal.Run, task string, _ engine.Live) (ok bool, why string, err error) {
 	if task == "never" {

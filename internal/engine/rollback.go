@@ -40,7 +40,7 @@ func (m *machine) undoable() *heal.TaskRun {
 	var last *heal.TaskRun
 	for i := range m.run.Tasks {
 		t := &m.run.Tasks[i]
-		open := t.State == heal.RunSucceeded && t.Undo == nil && m.plan.task(t.ID).UndoAction != ""
+		open := t.State == heal.RunSucceeded && t.Group == "" && t.Undo == nil && m.plan.task(t.ID).UndoAction != ""
 		if open && (last == nil || t.Order > last.Order) {
 			last = t
 		}
@@ -68,6 +68,7 @@ func (m *machine) unwind() {
 		m.emit(Queue{Key: m.undoKey(t), Due: m.now})
 		return
 	}
+	m.unfold()
 	if len(failed) > 0 {
 		m.run.Rollback = heal.RunFailed
 		m.run.Reason += fmt.Sprintf("; the undo of %s failed, the others were undone", strings.Join(failed, ", "))

@@ -72,6 +72,8 @@ func (m *machine) apply(ev Event) error {
 		return m.begin()
 	case Started:
 		return m.started(ev)
+	case Entered:
+		return m.entered(ev)
 	case Finished:
 		return m.finished(ev)
 	case Failed:
@@ -143,8 +145,8 @@ func (m *machine) started(ev Started) error {
 		t.Undo.State, t.Undo.StartedAt = heal.RunRunning, m.now
 		return nil
 	}
-	if !m.going() {
-		return m.conflict("is %s, no task may start", m.run.State)
+	if !m.going() || t.Group != "" {
+		return m.conflict("is %s, task %s may not start", m.run.State, t.ID)
 	}
 	t.State, t.StartedAt, t.DueAt, t.Refusal = heal.RunRunning, m.now, time.Time{}, nil
 	return nil
@@ -186,7 +188,7 @@ func (m *machine) inFlight(key heal.StepKey) (*heal.TaskRun, error) {
 		return nil, m.conflict("has no task %q", key.Task)
 	case key.Undo && (t.Undo == nil || t.Undo.State != heal.RunRunning || t.Undo.Attempt != key.Attempt):
 		return nil, m.conflict("undo of task %s, try %d, is not in flight", key.Task, key.Attempt)
-	case !key.Undo && (t.State != heal.RunRunning || t.Attempt != key.Attempt):
+	case !key.Undo && (t.State != heal.RunRunning || t.Attempt != key.Attempt || t.Group != ""):
 		return nil, m.conflict("task %s, try %d, is not in flight: it is %s at try %d", key.Task, key.Attempt, t.State, t.Attempt)
 	}
 	return t, nil
@@ -210,15 +212,24 @@ func (m *machine) finished(ev Finished) error {
 // complete marks a task as done and gives it its place in the order of
 // completion, which rollback walks backwards.
 func (m *machine) complete(t *heal.TaskRun) {
-	t.State, t.EndedAt, t.Error, t.ErrorKind = heal.RunSucceeded, m.now, "", ""
 	for i := range m.run.Tasks {
 		t.Order = max(t.Order, m.run.Tasks[i].Order)
 	}
 	t.Order++
-	spec := m.plan.task(t.ID)
-	if spec.Touches {
+	if m.plan.task(t.ID).Touches {
 		m.run.ActedAt = m.now
 	}
+	m.succeed(t)
+}
+
+// succeed ends a task or a group well and applies its reaction; that of a loop
+// is of the whole, not of its parts.
+func (m *machine) succeed(t *heal.TaskRun) {
+	t.State, t.EndedAt, t.Error, t.ErrorKind = heal.RunSucceeded, m.now, "", ""
+	if t.Item != "" {
+		return
+	}
+	spec := m.plan.task(t.ID)
 	m.announce(t, spec.OnSuccess, "succeeded")
 	if spec.OnSuccess.Rollback {
 		m.end(heal.RunFailed, fmt.Sprintf("task %s asks for a rollback on success", t.ID))
@@ -258,7 +269,7 @@ func (m *machine) failed(ev Failed) error {
 		return nil
 	}
 	t.Error, t.ErrorKind = ev.Error, ev.Kind.String()
-	if again && m.run.Ending == "" {
+	if again && !m.ending(t) {
 		t.Attempt++
 		t.State, t.DueAt = heal.RunPending, m.now.Add(spec.backoff(t.Attempt, ev.Roll))
 		m.emit(Queue{Key: m.key(t), Due: t.DueAt})
@@ -284,6 +295,10 @@ func (m *machine) fail(t *heal.TaskRun, state heal.RunState, why string) {
 	reason := fmt.Sprintf("task %s %s: %s", t.ID, state, why)
 	if r.NextTier {
 		reason += "; the next tier is asked for"
+	}
+	if call := m.callOf(t); call != nil && !r.Rollback {
+		m.stop(call, reason)
+		return
 	}
 	m.end(heal.RunFailed, reason)
 	if r.Rollback {

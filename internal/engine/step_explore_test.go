@@ -25,7 +25,7 @@ type world struct {
 }
 
 // budget bounds how often each disturbance happens, so that the walk ends.
-type budget struct{ fail, pause, cancel, rollback, doubt, tick int }
+type budget struct{ fail, pause, cancel, rollback, doubt, tick, skip int }
 
 // people are those who answer: two who may, one of them twice over, and one who
 // may not.
@@ -47,7 +47,7 @@ func (w world) fork() world {
 }
 
 func (w world) id() string {
-	data, err := json.Marshal([]any{w.run, w.queued, w.flying, w.undone, w.left.fail, w.left.pause, w.left.cancel, w.left.rollback, w.left.doubt, w.left.tick})
+	data, err := json.Marshal([]any{w.run, w.queued, w.flying, w.undone, w.left.fail, w.left.pause, w.left.cancel, w.left.rollback, w.left.doubt, w.left.tick, w.left.skip})
 	if err != nil {
 		panic(err)
 	}
@@ -88,15 +88,18 @@ func (w world) successors(t *testing.T, plan *Plan) []world {
 		}
 	}
 	for name, key := range w.queued {
-		n, ok := w.send(t, plan, Started{Key: key}, epoch0)
-		if !ok { // not wanted now: the shell drops it
-			n = w.fork()
-		}
-		delete(n.queued, name)
+		n, ok := w.send(t, plan, w.opening(key), epoch0)
 		if ok {
-			n.flying[name] = key
+			n.begun(name, key)
+		} else { // not wanted now: the shell drops it
+			n = w.fork()
+			delete(n.queued, name)
 		}
 		out = append(out, n)
+		if w.left.skip > 0 && !key.Undo {
+			n, ok := w.send(t, plan, Skipped{Key: key, Why: "not now"}, epoch0)
+			add(n, ok, func(n *world) { delete(n.queued, name); n.past = append(n.past, key); n.left.skip-- })
+		}
 	}
 	for name, key := range w.flying {
 		n, ok := w.send(t, plan, Finished{Key: key}, epoch0)
@@ -172,10 +175,11 @@ func (w world) check(t *testing.T, plan *Plan) {
 				t.Fatalf("task %s began before %s ended (%s)", task.ID, need, n.State)
 			}
 		}
-		if task.State == heal.RunSkipped && !task.StartedAt.IsZero() && task.Attempt <= 1 {
+		if task.State == heal.RunSkipped && !task.StartedAt.IsZero() && task.Attempt <= 1 && task.Group == "" {
 			t.Fatalf("task %s is skipped though it started", task.ID)
 		}
 	}
+	w.checkGroups(t, plan)
 	w.checkOnce(t, plan)
 	w.checkAnswers(t, plan)
 	if !w.run.State.Ended() {
@@ -197,8 +201,8 @@ func (w world) check(t *testing.T, plan *Plan) {
 		}
 	}
 	w.checkOrder(t, plan)
-	for i := range plan.Tasks {
-		w.checkRerun(t, plan, plan.Tasks[i].ID)
+	for i := range w.run.Tasks {
+		w.checkRerun(t, plan, w.run.Tasks[i].ID)
 	}
 }
 
@@ -214,7 +218,7 @@ func (w world) checkOnce(t *testing.T, plan *Plan) {
 		}
 	}
 	for _, key := range w.past {
-		for _, ev := range []Event{Started{Key: key}, Finished{Key: key}} {
+		for _, ev := range []Event{Started{Key: key}, Entered{Key: key, Items: []string{`"z"`}}, Finished{Key: key}} {
 			if _, _, err := Step(w.run, plan, ev, epoch0); !heal.Is(err, heal.Conflict) {
 				t.Fatalf("%T of %s after its result: got %v, want a conflict", ev, key, err)
 			}
@@ -247,11 +251,14 @@ func (w world) checkAnswers(t *testing.T, plan *Plan) {
 			continue
 		}
 		spec := plan.task(tr.ID)
+		if tr.Item != "" { // the loop is asked about as a whole
+			tr = w.run.Task(tr.Of)
+		}
 		if spec.Confirm != nil && tr.ErrorKind != heal.Unknown.String() && tr.Approval.Answer != string(SettleHappened) && tr.Approval.Answer != string(SettleRetry) && tr.Approval.Answer != string(SettleGiveUp) {
 			agreed(tr.Approval, spec.Confirm, "task "+tr.ID)
 		}
 		for _, need := range spec.Needs {
-			if n := w.run.Task(need); n.State == heal.RunFailed && saidNo(n.Approval) {
+			if w.run.Task(need).State != heal.RunUnknown && w.refusedWithin(need) {
 				t.Fatalf("task %s began though %s got a no", tr.ID, need)
 			}
 		}
@@ -276,7 +283,7 @@ func (w world) checkOrder(t *testing.T, plan *Plan) {
 	if w.run.State == heal.RunRolledBack {
 		for i := range w.run.Tasks {
 			task := &w.run.Tasks[i]
-			if plan.task(task.ID).UndoAction != "" && task.State == heal.RunSucceeded {
+			if plan.task(task.ID).UndoAction != "" && task.State == heal.RunSucceeded && (task.Group == "" || len(w.run.Parts(task.ID)) > 0) {
 				t.Fatalf("rolled back, but %s was not undone", task.ID)
 			}
 		}
@@ -343,6 +350,12 @@ func TestStepKeepsPromisesInEveryInterleaving(t *testing.T) {
 		t.Confirm = &Ask{Question: "sure?", Owner: "approver, operator", Quorum: 2, Within: time.Hour}
 		return t
 	}
+	loop := func(t Task, parallel int) Task {
+		t.Group, t.Parallel = heal.GroupLoop, parallel
+		return t
+	}
+	call := func(t Task) Task { t.Group, t.UndoAction, t.Touches = heal.GroupPlaybook, "", false; return t }
+	in := func(of string, t Task) Task { t.Of = of; return t }
 	plans := map[string]Plan{
 		"chain":          {Tasks: []Task{task("a"), task("b", "a"), rollback(task("c", "b"))}},
 		"diamond":        {Tasks: []Task{task("a"), task("b", "a"), carryOn(task("c", "a")), rollback(task("d", "b", "c"))}},
@@ -352,6 +365,17 @@ func TestStepKeepsPromisesInEveryInterleaving(t *testing.T) {
 		"quorum":         {Tasks: []Task{task("a"), rollback(task("b", "a"))}, Approval: &Ask{Question: "go?", Owner: "approver", Quorum: 2, Within: time.Hour}},
 		"branches":       {Tasks: []Task{carryOn(twice(task("a"))), task("b", "a"), carryOn(confirmed(task("c")))}},
 		"timeout":        {Tasks: []Task{task("a"), task("b")}, Timeout: time.Hour},
+
+		"loop, one at a time":  {Tasks: []Task{rollback(loop(task("a"), 1)), task("b", "a")}},
+		"loop, two at once":    {Tasks: []Task{rollback(loop(task("a"), 2)), task("b", "a")}},
+		"loop that carries on": {Tasks: []Task{task("a"), carryOn(loop(task("b", "a"), 2)), task("c", "b")}},
+		"confirmed loop":       {Tasks: []Task{carryOn(confirmed(loop(task("a"), 1))), task("b", "a")}},
+		"call":                 {Tasks: []Task{call(task("a")), in("a", task("a.x")), in("a", rollback(task("a.y", "a.x"))), task("b", "a")}},
+		"call that may fail":   {Tasks: []Task{carryOn(call(task("a"))), in("a", task("a.x")), in("a", task("a.y")), task("b", "a")}},
+		"call that asks":       {Tasks: []Task{carryOn(call(task("a"))), in("a", confirmed(task("a.x"))), in("a", carryOn(confirmed(task("a.y")))), task("b", "a")}},
+		"loop within calls": {Tasks: []Task{
+			carryOn(call(task("a"))), in("a", call(task("a.b"))), in("a.b", loop(task("a.b.c"), 1)), task("d", "a"),
+		}},
 	}
 	disturbances := []budget{
 		{},
@@ -360,6 +384,7 @@ func TestStepKeepsPromisesInEveryInterleaving(t *testing.T) {
 		{pause: 1, fail: 1, cancel: 1},
 		{doubt: 1, pause: 1, tick: 1},
 		{doubt: 1, rollback: 1, cancel: 1},
+		{skip: 1, fail: 1, rollback: 1},
 	}
 	for name, plan := range plans {
 		t.Run(name, func(t *testing.T) {
@@ -375,8 +400,8 @@ func TestStepKeepsPromisesInEveryInterleaving(t *testing.T) {
 func TestStepKeepsPromisesAtRandom(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	for trial := range 3000 {
-		plan := randomPlan(rng, 5)
-		w := begin(t, plan, budget{fail: 3, pause: 2, cancel: rng.Intn(2), rollback: rng.Intn(2), doubt: 1, tick: rng.Intn(2)})
+		plan := randomPlan(rng, 6)
+		w := begin(t, plan, budget{fail: 3, pause: 2, cancel: rng.Intn(2), rollback: rng.Intn(2), doubt: 1, tick: rng.Intn(2), skip: rng.Intn(2)})
 		for range 200 {
 			next := w.successors(t, plan)
 			if len(next) == 0 {
@@ -391,12 +416,16 @@ func TestStepKeepsPromisesAtRandom(t *testing.T) {
 	}
 }
 
+// randomPlan makes a graph of n tasks: some of them loops, some calls, and some
+// within a call, where they need only each other.
 func randomPlan(rng *rand.Rand, n int) *Plan {
 	plan := &Plan{}
+	calls := []string{""}
 	for i := range n {
 		tk := task(fmt.Sprintf("t%d", i))
+		tk.Of = calls[rng.Intn(len(calls))]
 		for j := range i {
-			if rng.Intn(3) == 0 {
+			if plan.Tasks[j].Of == tk.Of && rng.Intn(3) == 0 {
 				tk.Needs = append(tk.Needs, fmt.Sprintf("t%d", j))
 			}
 		}
@@ -406,6 +435,15 @@ func randomPlan(rng *rand.Rand, n int) *Plan {
 		}
 		if rng.Intn(5) == 0 {
 			tk.Confirm = &Ask{Question: "sure?", Owner: "approver", Quorum: 1 + rng.Intn(2), Within: time.Hour}
+		}
+		switch rng.Intn(5) {
+		case 0:
+			tk.Group, tk.Parallel = heal.GroupLoop, 1+rng.Intn(2)
+		case 1:
+			if i < n-1 {
+				tk.Group, tk.UndoAction, tk.Touches = heal.GroupPlaybook, "", false
+				calls = append(calls, tk.ID)
+			}
 		}
 		plan.Tasks = append(plan.Tasks, tk)
 	}

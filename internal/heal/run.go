@@ -86,13 +86,28 @@ func (r *Run) Task(id string) *TaskRun {
 	return nil
 }
 
+// Parts lists the ids of the tasks that are directly part of a group.
+func (r *Run) Parts(group string) []string {
+	var out []string
+	for i := range r.Tasks {
+		if t := &r.Tasks[i]; t.Of == group && group != "" {
+			out = append(out, t.ID)
+		}
+	}
+	return out
+}
+
 // TaskRun is the state of one task of a run.
 type TaskRun struct {
 	ID        string         `json:"id"`
 	Name      string         `json:"name,omitempty"`
 	Action    string         `json:"action"`
+	Group     Group          `json:"group,omitempty"` // it does nothing itself, the tasks of it do
+	Of        string         `json:"of,omitempty"`    // the group it is part of
+	Item      string         `json:"item,omitempty"`  // of a part of a loop: its entry, as JSON
 	State     RunState       `json:"state"`
-	Attempt   int            `json:"attempt"` // 1 while and after the first try
+	Ending    RunState       `json:"ending,omitempty"` // of a group: how it will end once its parts in flight are done
+	Attempt   int            `json:"attempt"`          // 1 while and after the first try
 	Output    map[string]any `json:"output,omitempty"`
 	Preview   string         `json:"preview,omitempty"` // dry run: what would be done
 	Guards    []GuardWord    `json:"guards,omitempty"`  // dry run: what every guard would say
@@ -107,6 +122,15 @@ type TaskRun struct {
 	Kept      bool           `json:"kept,omitempty"`  // completed by the run this one goes on with
 	Order     int            `json:"order,omitempty"` // position among completed tasks, for rollback
 }
+
+// Group is what holds several tasks of a run together.
+type Group string
+
+// The groups.
+const (
+	GroupLoop     Group = "loop"     // one task for each entry of a list
+	GroupPlaybook Group = "playbook" // the tasks of another playbook
+)
 
 // GuardWord is what one guard would say to a task now.
 type GuardWord struct {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -261,7 +262,7 @@ func (l *Library) Problems() playbook.Problems {
 // Publish makes a source the newest version of its playbook, in force at once.
 // The error, of kind Invalid, holds every mistake.
 func (l *Library) Publish(ctx context.Context, source []byte, author, reason string) (Version, error) {
-	b, problems := playbook.Examine("", source, l.opts.Specs)
+	b, problems := playbook.Examine("", source, l.opts.Specs, l.beside()...)
 	if err := problems.Err(); err != nil {
 		return Version{}, err
 	}
@@ -281,10 +282,17 @@ func (l *Library) Rollback(ctx context.Context, id string, to int, author, reaso
 	if was.Withdrawn {
 		return Version{}, heal.Errorf(heal.Conflict, "roll back playbook "+id, "version %d has no source, the playbook was withdrawn", to)
 	}
-	if _, problems := playbook.Examine(nameOf(was), was.Source, l.opts.Specs); len(problems) > 0 {
+	if _, problems := playbook.Examine(nameOf(was), was.Source, l.opts.Specs, l.beside()...); len(problems) > 0 {
 		return Version{}, problems.Err()
 	}
 	return l.publish(ctx, Version{Playbook: id, Author: author, Reason: reason, Source: was.Source})
+}
+
+// beside is what is in force, for a source to call or to be called by.
+func (l *Library) beside() []*playbook.Compiled {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.inForce))
 }
 
 func (l *Library) publish(ctx context.Context, v Version) (Version, error) {

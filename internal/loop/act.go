@@ -129,6 +129,9 @@ func taskText(t *heal.TaskRun) string {
 	if t.Name != "" {
 		name = t.Name
 	}
+	if t.Item != "" { // parts of a loop have one name
+		name = t.ID + " " + t.Item
+	}
 	text := fmt.Sprintf("%s (%s): %s", name, t.Action, t.State)
 	if t.State == heal.RunSucceeded && !t.StartedAt.IsZero() {
 		text += fmt.Sprintf(" in %s", t.EndedAt.Sub(t.StartedAt).Round(1e6))

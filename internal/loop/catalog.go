@@ -62,16 +62,19 @@ func (c *Catalog) candidates(inc *heal.Incident, cause *heal.Cause, proven map[s
 }
 
 func planOf(b *playbook.Compiled, target heal.EntityID) heal.Plan {
-	steps := make([]string, 0, len(b.Tasks))
-	for _, t := range b.Order() {
-		line := t.ID + ": " + t.Action
-		if t.Name != "" {
-			line = t.Name + " (" + t.Action + ")"
+	steps := make([]string, 0, len(b.Steps()))
+	for _, s := range b.Ordered() {
+		line := s.ID + ": " + s.Does()
+		if s.Task.Name != "" {
+			line = s.Task.Name + " (" + s.Does() + ")"
+		}
+		if e := s.Task.Each; e != nil {
+			line += ", for each " + e.As + " of " + e.String()
 		}
 		steps = append(steps, line)
 	}
 	return heal.Plan{
-		Playbook: b.ID, Digest: b.Digest, Target: target, Steps: steps, EstimatedTime: b.Estimate(),
+		Playbook: b.ID, Digest: b.Pin.Digest, Target: target, Steps: steps, EstimatedTime: b.Estimate(),
 		Risk: b.Risk, Rollbackable: b.Rollbackable(), Tier: b.Tier, Trust: b.Trust,
 	}
 }

@@ -177,7 +177,7 @@ func (l *Loop) begin(c *draft, d heal.Decision) error {
 	top := c.Diagnosis.Top()
 	order := engine.Order{
 		Incident: c.ID, Decision: d.ID, Attempt: d.Attempt, Scope: l.scopeOf(&c.Incident, d.Plan.Target),
-		Name: book.ID, Digest: book.Digest, Source: book.Source, Target: d.Plan.Target, Params: d.Plan.Params,
+		Name: book.ID, Digest: book.Pin.Digest, Source: book.Pin.Source, Target: d.Plan.Target, Params: d.Plan.Params,
 		Facts: factsOf(&c.Incident, top), RequestedBy: systemName,
 	}
 	c.State, c.Held = heal.CaseActing, ""
@@ -231,8 +231,8 @@ func (l *Loop) observe(ctx context.Context, inc store.Stored[heal.Incident], d h
 		return err
 	}
 	run, err := l.parts.Engine.DryRun(ctx, engine.Order{
-		Incident: inc.Value.ID, Decision: d.ID, Attempt: d.Attempt, Scope: l.scopeOf(&inc.Value, d.Plan.Target), Name: book.ID, Digest: book.Digest,
-		Source: book.Source, Target: d.Plan.Target, Facts: factsOf(&inc.Value, inc.Value.Diagnosis.Top()), RequestedBy: systemName,
+		Incident: inc.Value.ID, Decision: d.ID, Attempt: d.Attempt, Scope: l.scopeOf(&inc.Value, d.Plan.Target), Name: book.ID, Digest: book.Pin.Digest,
+		Source: book.Pin.Source, Target: d.Plan.Target, Facts: factsOf(&inc.Value, inc.Value.Diagnosis.Top()), RequestedBy: systemName,
 	})
 	if err != nil {
 		return err

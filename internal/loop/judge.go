@@ -92,14 +92,14 @@ func (l *Loop) askOf(ctx context.Context, inc *heal.Incident, attempt *heal.Atte
 		return ask, err
 	}
 	book, err := l.parts.Catalog.Find(attempt.Playbook)
-	if heal.Is(err, heal.NotFound) || err == nil && book.Digest != run.Value.Digest {
+	if heal.Is(err, heal.NotFound) || err == nil && book.Pin.Digest != run.Value.Digest {
 		return ask, nil // taken out of force or changed meanwhile: what it says now is not about this run
 	}
 	if err != nil {
 		return ask, err
 	}
 	ask.window = max(ask.window, book.Verification.Window)
-	vars, err := engine.Vars(book.Playbook, &run.Value)
+	vars, err := engine.Vars(book, &run.Value)
 	if err != nil {
 		ask.broken = err
 		return ask, nil

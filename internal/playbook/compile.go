@@ -10,20 +10,29 @@ import (
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
-// Compiled is a playbook bound to the actions it uses. It may be used by
-// several goroutines at once.
+// Compiled is a playbook bound to the actions it uses and to the playbooks it
+// calls. It may be used by several goroutines at once.
 type Compiled struct {
 	*Playbook
-	specs map[string]action.Spec
+	Pin Pin // what a run of it depends on
+
+	specs  map[string]action.Spec
+	called map[string]*Playbook // by id: all it calls, also through others
+	steps  []*Step
+	byID   map[string]*Step
 }
 
-// Compile binds a playbook to the actions. The error, of kind Invalid, holds
-// the Problems of Check.
-func Compile(p *Playbook, specs map[string]action.Spec) (*Compiled, error) {
-	if err := Check(p, specs).Err(); err != nil {
+// Compile binds a playbook to the actions and to those beside it. The error, of
+// kind Invalid, holds the Problems of Check.
+func Compile(p *Playbook, specs map[string]action.Spec, beside ...*Playbook) (*Compiled, error) {
+	problems := Check(p, specs, beside...)
+	for _, other := range beside {
+		problems = append(problems, Check(other, specs, beside...)...)
+	}
+	if err := problems.Err(); err != nil {
 		return nil, heal.Wrap("compile playbook "+p.ID, err)
 	}
-	return &Compiled{Playbook: p, specs: specs}, nil
+	return bind(p, specs, shelfOf(p, beside)), nil
 }
 
 // Spec gives the declaration of an action the playbook uses.
@@ -35,19 +44,14 @@ func (c *Compiled) Touches(t *Task) bool { return c.specs[t.Action].Touches() }
 // Rollbackable reports whether every task that changes the world says how it
 // is undone.
 func (c *Compiled) Rollbackable() bool {
-	for i := range c.Tasks {
-		if t := &c.Tasks[i]; c.Touches(t) && t.Rollback == nil {
-			return false
-		}
-	}
-	return true
+	return c.all(func(t *Task) bool { return !c.Touches(t) || t.Rollback != nil })
 }
 
 // Impact is the worst the playbook's actions declare.
 func (c *Compiled) Impact() action.Impact {
 	worst := action.Harmless
-	for i := range c.Tasks {
-		if impact := c.specs[c.Tasks[i].Action].Impact; rank(impact) > rank(worst) {
+	for _, s := range c.steps {
+		if impact := c.specs[s.Task.Action].Impact; s.Task.Call == nil && rank(impact) > rank(worst) {
 			worst = impact
 		}
 	}
@@ -75,8 +79,8 @@ func (c *Compiled) Estimate() time.Duration {
 		return c.EstimatedTime
 	}
 	var sum time.Duration
-	for i := range c.Tasks {
-		sum += c.specs[c.Tasks[i].Action].Duration
+	for _, s := range c.steps {
+		sum += c.specs[s.Task.Action].Duration
 	}
 	return sum
 }

@@ -16,7 +16,7 @@ import (
 
 func TestDescribe(t *testing.T) {
 	c := compiled(t, "testdata/full.yaml")
-	got := strings.Join(c.Describe(c.Vars(testScene(t, c.Playbook))), "\n") + "\n"
+	got := strings.Join(c.Describe(testScene(t, c.Playbook)), "\n") + "\n"
 	want := strings.Join([]string{
 		`1. http.get on service/cart with url=http://localhost/cart (at most 5m0s a try; on success notify)`,
 		`2. ask sre within 10m0s: "Go on with cart is slow?"`,

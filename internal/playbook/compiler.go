@@ -50,16 +50,18 @@ type known struct {
 type compiler struct {
 	*report
 	lines    [][]byte
-	declared map[string]bool // params
-	steps    *expr.Env       // stepVars
-	judges   *expr.Env       // stepVars and value
-	triggers *expr.Env       // triggerVars
+	declared map[string]bool      // params
+	types    map[string]expr.Type // of the keys of variables that are known, under their dotted names
+	loops    map[string]*compiler // by the name and type of the entry
+	steps    *expr.Env            // stepVars
+	judges   *expr.Env            // stepVars and value
+	triggers *expr.Env            // triggerVars
 	gives    map[*expr.Template]expr.Type
 	typed    map[*expr.Env]*expr.Env // the same with the types of their keys, for checking only
 }
 
 func newCompiler(r *report, data []byte) (*compiler, error) {
-	c := &compiler{report: r, lines: bytes.Split(data, []byte("\n")), declared: map[string]bool{}, typed: map[*expr.Env]*expr.Env{}, gives: map[*expr.Template]expr.Type{}}
+	c := &compiler{report: r, lines: bytes.Split(data, []byte("\n")), declared: map[string]bool{}, loops: map[string]*compiler{}, typed: map[*expr.Env]*expr.Env{}, gives: map[*expr.Template]expr.Type{}}
 	for _, e := range []struct {
 		into *(*expr.Env)
 		vars map[string]expr.Type

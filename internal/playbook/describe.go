@@ -11,33 +11,68 @@ import (
 	"github.com/homeostat/homeostat/internal/expr"
 )
 
-// Describe says in one line for each task, in order, what would be done. What
-// depends on outputs that are not there yet stands as it was written.
-func (c *Compiled) Describe(vars map[string]any) []string {
-	lines := make([]string, 0, len(c.Tasks))
-	for i, t := range c.Order() {
+// Describe says in one line for each step, in order, what would be done. What
+// depends on outputs that are not there yet, or on the entry of a loop, stands as
+// it was written.
+func (c *Compiled) Describe(scene Scene) []string {
+	steps := c.Ordered()
+	lines := make([]string, 0, len(steps))
+	for i, s := range steps {
+		t := s.Task
+		vars, err := c.StepVars(s, scene, "")
+		if err != nil {
+			vars = map[string]any{}
+		}
 		var b strings.Builder
 		fmt.Fprintf(&b, "%d. ", i+1)
+		for in := s.In; in != nil; in = in.In {
+			b.WriteString("  ")
+		}
 		if t.Name != "" {
 			b.WriteString(t.Name + ": ")
 		}
-		if t.Confirm != nil {
-			fmt.Fprintf(&b, "ask %s within %s: %q", t.Confirm.Owner, t.Confirm.Within, shown(t.Confirm.question, vars))
-			if t.Type == TypeAction {
+		if ask := c.Asks(s); ask != nil {
+			fmt.Fprintf(&b, "ask %s within %s: %q", ask.Owner, ask.Within, ask.text(vars))
+			if t.Type != TypeApproval && t.Type != TypeWait {
 				b.WriteString(", then ")
 			}
+		}
+		if t.Each != nil {
+			fmt.Fprintf(&b, "for each %s of %s, %d at once: ", t.Each.As, clip(t.Each.String()), t.Each.Parallel)
 		}
 		switch t.Type {
 		case TypeAction:
 			fmt.Fprintf(&b, "%s on %s%s", t.Action, shown(t.target, vars), c.shownParams(t, vars))
 		case TypeWait:
 			fmt.Fprintf(&b, "wait%s", c.shownParams(t, vars))
+		case TypePlaybook:
+			fmt.Fprintf(&b, "%s on %s%s", s.Does(), shown(t.target, vars), t.Call.params.sources())
 		case TypeApproval:
 		}
 		b.WriteString(t.details())
 		lines = append(lines, b.String())
 	}
 	return lines
+}
+
+// text is the question, as it was written if it cannot be known yet.
+func (q *Confirm) text(vars map[string]any) string {
+	if q.question == nil {
+		return q.Question
+	}
+	return shown(q.question, vars)
+}
+
+// sources gives the fields of a value as they are written.
+func (v value) sources() string {
+	var b strings.Builder
+	for i, name := range v.keys {
+		if i == 0 {
+			b.WriteString(" with")
+		}
+		b.WriteString(" " + name + "=" + v.fields[name].source())
+	}
+	return b.String()
 }
 
 // details lists what deviates from a plain step.

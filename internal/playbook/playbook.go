@@ -126,6 +126,7 @@ const (
 	TypeAction   TaskType = "action"
 	TypeApproval TaskType = "approval"
 	TypeWait     TaskType = "wait"
+	TypePlaybook TaskType = "playbook"
 )
 
 // waitAction is the action behind approval and wait tasks.
@@ -147,6 +148,8 @@ type Task struct {
 	OnFailure  Reaction
 	Rollback   *Rollback
 	Confirm    *Confirm
+	Each       *Each // the list it goes over; nil: it is done once
+	Call       *Call // the playbook it carries out; nil: it carries out an action
 
 	at         view
 	target     *expr.Template

@@ -321,7 +321,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("got %d tasks in order, want %d", len(p.Order()), len(p.Tasks))
 		}
 		if c, err := Compile(p, testSpecs()); err == nil {
-			c.Describe(p.Vars(Scene{Target: "service/a"}))
+			c.Describe(Scene{Target: "service/a"})
 		}
 	})
 }

@@ -16,13 +16,16 @@ import (
 //
 //	params.<name>          declared parameters, in their types
 //	outputs.<task>.<key>   outputs by task id and by output_variable; a task
-//	                       that failed or was skipped has none, so ask has()
+//	                       that failed or was skipped has none, so ask has();
+//	                       outputs.<call>.<task>.<key> of a playbook that was
+//	                       called, outputs.<loop>.items[n].output of a loop
+//	<item>                 the entry, in a loop
 //	target.id|kind|name    the cause of the case
 //	incident.id|severity|pattern|title, incident.values.<name>, incident.labels.<name>
 //	run.id|attempt
 type Scene struct {
 	Params   map[string]any            // from Playbook.ParamValues
-	Outputs  map[string]map[string]any // by task id
+	Outputs  map[string]map[string]any // by the id of the step
 	Target   heal.EntityID
 	Incident Incident
 	Run      Run
@@ -44,19 +47,12 @@ type Run struct {
 	Attempt int // 1 for the first attempt of the case
 }
 
-// Vars gives the variables of the playbook's templates and conditions.
-func (p *Playbook) Vars(s Scene) map[string]any {
-	outputs := make(map[string]any, len(p.Tasks))
-	for i := range p.Tasks {
-		t := &p.Tasks[i]
-		outputs[t.ID] = orEmpty(s.Outputs[t.ID])
-		if t.Output != "" {
-			outputs[t.Output] = outputs[t.ID]
-		}
-	}
+// vars gives the variables of the playbook's templates and conditions, with the
+// outputs of its own tasks.
+func (p *Playbook) vars(s Scene, outputs map[string]map[string]any) map[string]any {
 	return map[string]any{
 		"params":  orEmpty(s.Params),
-		"outputs": outputs,
+		"outputs": named(p, outputs),
 		"target":  targetVars(s.Target),
 		"incident": map[string]any{
 			"id": string(s.Incident.ID), "severity": string(s.Incident.Severity), "pattern": string(s.Incident.Pattern),

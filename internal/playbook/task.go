@@ -44,6 +44,13 @@ func (c *compiler) outputName(t *Task, outputs map[string]bool) {
 func (c *compiler) task(p *Playbook, t *Task, k known) {
 	v := t.at
 	t.Type = TaskType(v.get("type").or(string(TypeAction)))
+	if v.get("playbook").ok() && !v.get("type").ok() {
+		t.Type = TypePlaybook
+	}
+	t.Each = c.each(v, k)
+	if t.Each != nil {
+		c.entries(t.Each)
+	}
 	t.Action = v.get("action").text()
 	t.Timeout = v.get("timeout").duration(DefaultTaskTimeout)
 	t.Retries = Retries{
@@ -60,9 +67,13 @@ func (c *compiler) task(p *Playbook, t *Task, k known) {
 	}
 	t.OnSuccess = c.reaction(v.get("on_success"), afterSuccess)
 	t.OnFailure = c.reaction(v.get("on_failure"), afterFailure)
+	t.Confirm = c.confirm(p, v.get("confirm"), k)
+	c = c.inside(t.Each)
 	c.target(t, k)
 	t.parameters = c.value(v.get("parameters"), k)
-	t.Confirm = c.confirm(p, v.get("confirm"), k)
+	if t.Type == TypePlaybook {
+		t.Call = c.call(v, k)
+	}
 	conditions := v.get("conditions").items()
 	if v.get("conditions").scalar() {
 		conditions = []view{v.get("conditions")}
@@ -79,6 +90,7 @@ func (c *compiler) task(p *Playbook, t *Task, k known) {
 		}
 	}
 	c.taskType(t)
+	c.aside(t)
 }
 
 // withOwn adds the task's own output, which its rollback may use.
@@ -117,6 +129,22 @@ func (c *compiler) taskType(t *Task) {
 			c.add(v, "", "is a task of type wait without parameters.duration, expected a duration as in 30s")
 		}
 		t.Action = waitAction
+	case TypePlaybook:
+		c.callOnly(t)
+	}
+}
+
+// aside reports keys that mean something in tasks of another type.
+func (c *compiler) aside(t *Task) {
+	if t.Type != TypePlaybook {
+		for _, key := range []string{"playbook", "params"} {
+			if at := t.at.get(key); at.ok() {
+				c.add(at, "use type: playbook, or leave it out", "means something in a task of type playbook only")
+			}
+		}
+	}
+	if t.Type == TypeApproval && t.Each != nil {
+		c.add(t.Each.at, "ask once, with confirm at the loop", "a task of type approval asks once, it is no loop")
 	}
 }
 

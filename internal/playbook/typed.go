@@ -32,6 +32,7 @@ var valueWords = map[expr.Type]string{
 // parameters, once these are read.
 func (c *compiler) know(params []Param) error {
 	types := maps.Clone(stepTypes)
+	c.types = types
 	for _, p := range params {
 		if t, ok := exprTypes[p.Type]; ok && namePattern.MatchString(p.Name) {
 			types["params."+p.Name] = t

@@ -147,7 +147,7 @@ func newShelf(t testing.TB, db store.Store, specs map[string]action.Spec, dry *e
 func (s *shelf) List() []*playbook.Compiled { return s.catalog.All() }
 
 func (s *shelf) Check(file string, source []byte) playbook.Problems {
-	_, problems := playbook.Examine(file, source, s.specs)
+	_, problems := playbook.Examine(file, source, s.specs, s.catalog.All()...)
 	return problems
 }
 
@@ -160,7 +160,7 @@ func (s *shelf) Order(_ context.Context, id string, target heal.EntityID, params
 		return engine.Order{}, err
 	}
 	return engine.Order{
-		Scope: heal.DefaultScope.WithService(target.Name()), Name: b.ID, Digest: b.Digest, Source: b.Source, Target: target, Params: params, RequestedBy: by,
+		Scope: heal.DefaultScope.WithService(target.Name()), Name: b.ID, Digest: b.Pin.Digest, Source: b.Pin.Source, Target: target, Params: params, RequestedBy: by,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package form
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
@@ -30,7 +31,7 @@ type Run struct {
 	RunSummary
 	Decision string            `json:"decision_id,omitempty"`
 	Attempt  int               `json:"attempt,omitempty" doc:"Of the case; 1 for the first."`
-	Digest   string            `json:"digest" doc:"SHA-256 of the playbook as it was when the run began, in hex."`
+	Digest   string            `json:"digest" doc:"SHA-256 of the playbook, with those it calls, as it was when the run began, in hex."`
 	Params   map[string]string `json:"params,omitempty"`
 	RerunOf  string            `json:"rerun_of,omitempty" doc:"The ended run this one goes on with."`
 	RerunBy  string            `json:"rerun_by,omitempty" doc:"The run that goes on with this one."`
@@ -44,7 +45,10 @@ type Run struct {
 type Task struct {
 	ID        string         `json:"id" example:"restart"`
 	Name      string         `json:"name,omitempty"`
-	Action    string         `json:"action" example:"process.restart"`
+	Action    string         `json:"action" example:"process.restart" doc:"Or the playbook it carries out, as in: playbook drain."`
+	Group     string         `json:"group,omitempty" enum:"loop,playbook" doc:"It does nothing itself; the tasks whose of is its id do."`
+	Of        string         `json:"of,omitempty" doc:"The loop or call it is part of."`
+	Item      any            `json:"item,omitempty" doc:"Of a part of a loop: its entry."`
 	State     string         `json:"state" enum:"pending,waiting_approval,running,paused,succeeded,failed,timed_out,unknown,skipped,rolled_back,cancelled"`
 	Attempt   int            `json:"attempt" doc:"1 while and after the first try."`
 	Output    map[string]any `json:"output,omitempty"`
@@ -157,7 +161,7 @@ func OfRun(r heal.Run, revision int64) Run {
 
 func ofTask(t heal.TaskRun) Task {
 	out := Task{
-		ID: t.ID, Name: t.Name, Action: t.Action, State: string(t.State), Attempt: t.Attempt, Output: t.Output, Preview: t.Preview,
+		ID: t.ID, Name: t.Name, Action: t.Action, Group: string(t.Group), Of: t.Of, Item: itemOf(t.Item), State: string(t.State), Attempt: t.Attempt, Output: t.Output, Preview: t.Preview,
 		Error: t.Error, ErrorKind: t.ErrorKind, Approval: ofApproval(t.Approval), DueAt: utc(t.DueAt), StartedAt: utc(t.StartedAt), EndedAt: utc(t.EndedAt), Kept: t.Kept,
 	}
 	for _, g := range t.Guards {
@@ -169,6 +173,18 @@ func ofTask(t heal.TaskRun) Task {
 	}
 	if u := t.Undo; u != nil {
 		out.Undo = &Undo{Action: u.Action, State: string(u.State), Attempt: u.Attempt, Error: u.Error, StartedAt: utc(u.StartedAt), EndedAt: utc(u.EndedAt)}
+	}
+	return out
+}
+
+// itemOf is an entry of a loop; one that cannot be read stands as it is kept.
+func itemOf(text string) any {
+	if text == "" {
+		return nil
+	}
+	var out any
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		return text
 	}
 	return out
 }
