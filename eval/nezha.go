@@ -220,25 +220,12 @@ func nezhaInput(at time.Time, now, normal logmine.Work, pods []nezhaPod) cause.I
 		s.Spans = cause.Operations(pod.service, now.Spans, normal.Spans, nil)
 		in.Signals[id] = s
 	}
-	for _, d := range logmine.Departures(now, normal) {
-		id := heal.ServiceID(d.Service)
+	for id, departs := range cause.DepartsOf(now, normal) {
 		s := in.Signals[id]
-		s.Departs = append(s.Departs, cause.Departure{
-			Score: d.Score, Traces: d.Traces, Expected: d.Expected, Outward: d.Outward,
-			Follows: nezhaEntity(d.Follows), Toward: nezhaEntity(d.Toward),
-			After: d.After, Usually: d.Usually, Instead: d.Instead, Trace: d.Example,
-		})
+		s.Departs = departs
 		in.Signals[id] = s
 	}
 	return in
-}
-
-// nezhaEntity is the entity of a service, "" for none.
-func nezhaEntity(service string) heal.EntityID {
-	if service == "" {
-		return ""
-	}
-	return heal.ServiceID(service)
 }
 
 func nezhaGraph(at time.Time, all ...[]heal.Span) *topology.Graph {

@@ -59,7 +59,8 @@ var imports = map[string][]string{
 	"audit":          {"heal", "store"},
 
 	// The loop and the door.
-	"watch": {"heal", "detect"}, // the shell around detect: it asks, detect judges
+	"watch":   {"heal", "detect"},                                                      // the shell around detect: it asks, detect judges
+	"analyse": {"heal", "topology", "detect", "watch", "incident", "cause", "logmine"}, // the judgements of the loop, fed from files
 	"loop": {
 		"heal", "store", "topology", "alert", "detect", "incident", "logmine", "cause",
 		"playbook", "decide", "verify", "learn", "expr", "engine", "guard",
@@ -72,9 +73,9 @@ var imports = map[string][]string{
 	// copied through.
 	"api":         {"heal", "playbook", "library", "auth", "expr", "store", "engine", "guard", "learn", "topology", "alert", "loop", "audit"},
 	"api/form":    {"heal"},
-	"api/apitest": {"action", "api/form"},                             // a whole door for tests
-	"web":         {"heal", "playbook", "auth", "api/form"},           // as the command line: it asks the API it is given
-	"cli":         {"heal", "playbook", "auth", "api/form", "config"}, // the answers of the API, nothing that serves them
+	"api/apitest": {"action", "api/form"},                                        // a whole door for tests
+	"web":         {"heal", "playbook", "auth", "api/form"},                      // as the command line: it asks the API it is given
+	"cli":         {"heal", "playbook", "auth", "api/form", "config", "analyse"}, // the answers of the API, nothing that serves them
 	"obs":         {"heal"},
 	"config":      {}, // reading configuration, for every binary
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/homeostat/homeostat/internal/alert"
 	"github.com/homeostat/homeostat/internal/cause"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/series"
@@ -31,8 +30,9 @@ func (s *Server) openWatch() {
 // is nobody's concern.
 func (s *Server) takeFindings(ctx context.Context, findings []watch.Finding) error {
 	var alerts []heal.Alert
-	for _, f := range findings {
-		a := findingAlert(f, s.cfg.HomeScope())
+	for i := range findings {
+		f := &findings[i]
+		a := f.Alert(s.cfg.HomeScope())
 		if f.Over {
 			if known, err := s.fires(ctx, a.Fingerprint); err != nil || !known {
 				if err != nil {
@@ -44,27 +44,6 @@ func (s *Server) takeFindings(ctx context.Context, findings []watch.Finding) err
 		alerts = append(alerts, a)
 	}
 	return s.loop.Accept(ctx, "watch", alerts)
-}
-
-// findingAlert is what the watch found as an alert.
-func findingAlert(f watch.Finding, scope heal.Scope) heal.Alert {
-	name := map[watch.Golden]string{watch.Errors: "UnusualErrors", watch.Latency: "UnusualLatency"}[f.Golden]
-	value, limit := f.Value, f.Limit
-	o := alert.Observed{
-		Source: "watch", Name: name, Labels: map[string]string{"service_name": f.Entity.Name(), "fault_type": string(f.Type)}, Entity: f.Entity,
-		Severity: f.Severity, Starts: f.Since, Scope: scope, Value: &value, Threshold: &limit, Condition: f.Condition,
-		Annotations: map[string]string{"summary": f.Text},
-	}
-	if f.Also != "" {
-		o.Annotations["out_of_the_ordinary_too"] = f.Also
-	}
-	if f.Features != "" {
-		o.Annotations["set_apart_by"] = f.Features
-	}
-	if f.Over {
-		o.Status, o.Ends, o.Starts, o.Value, o.Threshold = heal.Resolved, f.At, time.Time{}, nil, nil
-	}
-	return alert.New(o)
 }
 
 // vectors answers the watch from the metric stores.

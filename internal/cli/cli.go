@@ -166,7 +166,7 @@ The other commands talk to a server; they find it by --server and a token file.
 	flags.StringVarP(&s.output, "output", "o", "table", "table, json or yaml")
 	must(root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp)))
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run it:"}, &cobra.Group{ID: "see", Title: "See and act:"})
-	for _, c := range []*cobra.Command{s.up(), s.demo(), s.config(), s.playbooks()} {
+	for _, c := range []*cobra.Command{s.up(), s.demo(), s.config(), s.playbooks(), s.analyse()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}

@@ -144,19 +144,7 @@ func (l *Loop) readLogs(ctx context.Context, s *cause.Signals, work *requests, i
 	work.now.Logs, work.before.Logs = records, before
 	sum := logmine.Summarise(records, before)
 	s.Newest = latest(s.Newest, sum.Last)
-	for _, f := range sum.Patterns {
-		s.Logs = append(s.Logs, cause.Log{
-			Pattern: string(f.Pattern), Count: f.Count, Baseline: float64(f.Baseline), Example: f.Example.Body, At: f.Example.Time,
-		})
-	}
-	// What no known trouble is named in speaks too, if it is an error and new.
-	for _, c := range sum.Changes {
-		if c.Errors > 0 && (c.Kind == logmine.ChangeNew || c.Kind == logmine.ChangeMore) && len(logmine.Match(c.Example.Body, true)) == 0 {
-			s.Logs = append(s.Logs, cause.Log{
-				Pattern: "error_" + string(c.Kind), Count: c.Count, Baseline: float64(c.Baseline), Example: c.Example.Body, At: c.Example.Time,
-			})
-		}
-	}
+	s.Logs = append(s.Logs, cause.LogsOf(sum)...)
 	return nil
 }
 

@@ -17,23 +17,7 @@ func (r *requests) add(other requests) {
 	join(&r.before, other.before)
 }
 
-// departures are the steps requests take that they did not take before, by the
-// service they take them in.
+// departures are the steps requests take that they did not take before.
 func (r *requests) departures() map[heal.EntityID][]cause.Departure {
-	found := map[heal.EntityID][]cause.Departure{}
-	for _, d := range logmine.Departures(r.now, r.before) {
-		id := heal.ServiceID(d.Service)
-		c := cause.Departure{
-			Score: d.Score, Traces: d.Traces, Expected: d.Expected, Outward: d.Outward,
-			After: d.After, Usually: d.Usually, Instead: d.Instead, Trace: d.Example,
-		}
-		if d.Follows != "" {
-			c.Follows = heal.ServiceID(d.Follows)
-		}
-		if d.Toward != "" {
-			c.Toward = heal.ServiceID(d.Toward)
-		}
-		found[id] = append(found[id], c)
-	}
-	return found
+	return cause.DepartsOf(r.now, r.before)
 }

@@ -17,12 +17,21 @@ type entity struct {
 	judges    map[Golden]*judge
 	joint     *joint
 	anomalies []*Anomaly // oldest first
-	calls     float64    // per second, at the last look
+	calls     float64    // per second, at the last look; below 0: nobody counts them
 	seen      time.Time
 }
 
 func newEntity(id heal.EntityID) *entity {
-	return &entity{id: id, tracks: map[string]*track{}, judges: map[Golden]*judge{}}
+	return &entity{id: id, tracks: map[string]*track{}, judges: map[Golden]*judge{}, calls: -1}
+}
+
+// requests is how many requests a service served within a window. Where nobody
+// counts them they are not asked for.
+func (e *entity) requests(window time.Duration) float64 {
+	if e.calls < 0 {
+		return fewCalls
+	}
+	return e.calls * window.Seconds()
 }
 
 // track is one series under watch. It is of fixed size but for its names.

@@ -33,6 +33,30 @@ type Finding struct {
 	Condition heal.Condition
 }
 
+// Alert is the finding as an alert, one for each entity and signal.
+func (f *Finding) Alert(scope heal.Scope) heal.Alert {
+	a := heal.Alert{
+		Fingerprint: "watch:" + string(f.Entity) + ":" + string(f.Golden), SourceSystem: "watch", Severity: f.Severity, Status: heal.Firing,
+		Name:        map[Golden]string{Errors: "UnusualErrors", Latency: "UnusualLatency"}[f.Golden],
+		ServiceName: f.Entity.Name(), Entity: f.Entity, Scope: scope.WithService(f.Entity.Name()), Timestamp: f.Since.UTC(),
+		Labels:      map[string]string{"service_name": f.Entity.Name(), "fault_type": string(f.Type)},
+		Description: f.Text, Context: map[string]string{}, Condition: f.Condition,
+	}
+	if f.Also != "" {
+		a.Context["out_of_the_ordinary_too"] = f.Also
+	}
+	if f.Features != "" {
+		a.Context["set_apart_by"] = f.Features
+	}
+	if f.Over {
+		a.Status, a.ResolvedAt, a.Timestamp = heal.Resolved, f.At.UTC(), time.Time{}
+		return a
+	}
+	value, limit := f.Value, f.Limit
+	a.MetricValue, a.Threshold = &value, &limit
+	return a
+}
+
 // Anomaly is a series that is, or was, out of the ordinary.
 type Anomaly struct {
 	Entity   heal.EntityID `json:"entity"`

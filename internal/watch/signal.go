@@ -28,8 +28,9 @@ type Signal struct {
 	Raw    bool     // the elements are samples of many metrics, each by its own name
 }
 
-// requests is the name of the signal that says how much a service is asked.
-const requests = "requests"
+// Requests is the name a signal must have for its values, requests a second, to
+// say how much the others prove.
+const Requests = "requests"
 
 // ofOperation ends the name of a signal of a part of a service.
 const ofOperation = " of an operation"
@@ -50,7 +51,7 @@ func Signals(window time.Duration, labels []string) []Signal {
 		group := strings.Join(append([]string{"service_name"}, by.parts...), ",")
 		calls := fmt.Sprintf(`sum by (%s) (rate(traces_span_metrics_calls_total{%s}%s))`, group, served, over)
 		failed := fmt.Sprintf(`sum by (%s) (rate(traces_span_metrics_calls_total{%s,status_code="STATUS_CODE_ERROR"}%s))`, group, served, over)
-		rate := Signal{Name: requests + by.level, Unit: "1/s", Expr: calls}
+		rate := Signal{Name: Requests + by.level, Unit: "1/s", Expr: calls}
 		errors := Signal{Name: "error ratio" + by.level, Unit: "1", Expr: fmt.Sprintf(`(%s or %s * 0) / %s`, failed, calls, calls)}
 		latency := Signal{Name: "mean latency" + by.level, Unit: "s", Expr: fmt.Sprintf(
 			`sum by (%s) (rate(traces_span_metrics_duration_seconds_sum{%s}%s)) / sum by (%s) (rate(traces_span_metrics_duration_seconds_count{%s}%s))`, group, served, over, group, served, over)}

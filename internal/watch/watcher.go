@@ -30,7 +30,7 @@ type Options struct {
 	Interval  time.Duration // between two looks; default 15 s
 	Window    time.Duration // of rates; default four intervals
 	Labels    []string      // that name the service of a metric, the first counts; default service_name
-	Extra     []Signal      // asked besides
+	Signals   []Signal      // what is asked; default Signals(Window, Labels)
 	MaxSeries int           // under watch; default 100,000. Each takes at most 5 kB
 	Idle      time.Duration // without a value a series is forgotten; default 26 h, so that what comes daily stays
 	Resend    time.Duration // how often a finding that stands is told again; default 1 min
@@ -101,8 +101,11 @@ type counter struct {
 func New(m Metrics, sink Sink, opts Options) *Watcher {
 	opts = opts.withDefaults()
 	w := &Watcher{
-		metrics: m, sink: sink, opts: opts, signals: append(Signals(opts.Window, opts.Labels), opts.Extra...),
+		metrics: m, sink: sink, opts: opts, signals: opts.Signals,
 		entities: map[heal.EntityID]*entity{}, counters: map[string]*counter{}, pending: map[told]Finding{}, sent: map[told]time.Time{},
+	}
+	if w.signals == nil {
+		w.signals = Signals(opts.Window, opts.Labels)
 	}
 	if opts.Dir != "" {
 		if err := w.restore(); err != nil {
@@ -259,7 +262,7 @@ func (w *Watcher) take(s Signal, v *heal.Sample, at time.Time, surprises map[tol
 		return
 	}
 	e.seen = at
-	if s.Name == requests {
+	if s.Name == Requests {
 		e.calls = v.Value
 	}
 	if s.Golden != NotGolden {
@@ -312,7 +315,7 @@ func (w *Watcher) suffering(e *entity, at time.Time, surprises map[told]float64)
 		var now event
 		before := *j
 		if t.seen.Equal(at) {
-			now = j.look(s.Golden, at, t.value, surprises[what], e.calls*w.opts.Window.Seconds(), len(e.others(s.Name)))
+			now = j.look(s.Golden, at, t.value, surprises[what], e.requests(w.opts.Window), len(e.others(s.Name)))
 		} else {
 			now = j.miss()
 		}
