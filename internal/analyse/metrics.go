@@ -122,16 +122,34 @@ func (d *Data) sample(f *file, service, name string, at time.Time, v float64) er
 	return nil
 }
 
-// measures tell what a metric measures by a word in its name, the first counts.
-var measures = []struct {
+// measureWord says that a metric with a word in its name measures something.
+type measureWord struct {
 	word    string
 	measure cause.Measure
-}{
-	{"latency", cause.MeasureLatency}, {"duration", cause.MeasureLatency}, {"responsetime", cause.MeasureLatency}, {"rt_", cause.MeasureLatency},
-	{"error", cause.MeasureErrors}, {"fail", cause.MeasureErrors}, {"availab", cause.MeasureErrors}, {"success", cause.MeasureErrors},
-	{"cpu", cause.MeasureCPU}, {"memory", cause.MeasureMemory}, {"mem_", cause.MeasureMemory}, {"heap", cause.MeasureMemory},
-	{"network", cause.MeasureNetwork}, {"disk", cause.MeasureDisk}, {"filesystem", cause.MeasureDisk},
-	{"request", cause.MeasureTraffic}, {"workload", cause.MeasureTraffic}, {"calls", cause.MeasureTraffic}, {"qps", cause.MeasureTraffic}, {"rps", cause.MeasureTraffic},
+}
+
+// measures are asked in order: the first word that occurs counts.
+var measures = []measureWord{
+	{"latency", cause.MeasureLatency},
+	{"duration", cause.MeasureLatency},
+	{"responsetime", cause.MeasureLatency},
+	{"rt_", cause.MeasureLatency},
+	{"error", cause.MeasureErrors},
+	{"fail", cause.MeasureErrors},
+	{"availab", cause.MeasureErrors},
+	{"success", cause.MeasureErrors},
+	{"cpu", cause.MeasureCPU},
+	{"memory", cause.MeasureMemory},
+	{"mem_", cause.MeasureMemory},
+	{"heap", cause.MeasureMemory},
+	{"network", cause.MeasureNetwork},
+	{"disk", cause.MeasureDisk},
+	{"filesystem", cause.MeasureDisk},
+	{"request", cause.MeasureTraffic},
+	{"workload", cause.MeasureTraffic},
+	{"calls", cause.MeasureTraffic},
+	{"qps", cause.MeasureTraffic},
+	{"rps", cause.MeasureTraffic},
 }
 
 // measureOf says what a column measures and brings its values to the unit that
@@ -139,13 +157,7 @@ var measures = []struct {
 // rather than their share is another measure.
 func measureOf(c *Column) (cause.Measure, string) {
 	name := strings.ToLower(c.Name)
-	i := slices.IndexFunc(measures, func(m struct {
-		word    string
-		measure cause.Measure
-	},
-	) bool {
-		return strings.Contains(name, m.word)
-	})
+	i := slices.IndexFunc(measures, func(m measureWord) bool { return strings.Contains(name, m.word) })
 	if i < 0 {
 		return cause.MeasureOther, ""
 	}
@@ -161,7 +173,6 @@ func measureOf(c *Column) (cause.Measure, string) {
 		switch {
 		case strings.Contains(name, "%") || strings.Contains(name, "percent"):
 			c.scale(0.01)
-			most *= 0.01
 		case most > 1:
 			return cause.MeasureOther, ""
 		}

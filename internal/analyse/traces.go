@@ -178,8 +178,7 @@ func (d *Data) eachJSON(f *file, line string, otlp func(*file, json.RawMessage) 
 		whole = whole[:0]
 	}
 	if len(whole) > 0 {
-		var any json.RawMessage
-		return f.wrong("it ends within a JSON object, or the object is malformed: %v", json.Unmarshal(whole, &any))
+		return f.wrong("it ends within a JSON object, or the object is malformed: %v", json.Unmarshal(whole, new(json.RawMessage)))
 	}
 	return nil
 }
