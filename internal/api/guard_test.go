@@ -34,7 +34,7 @@ func TestBreaker(t *testing.T) {
 		t.Fatalf("breakers: got %+v, want that of cart open", list.Items)
 	}
 	const explain = "/api/v1/guard/explain?target=service/cart"
-	if e := read[form.GuardExplanation](t, d.ask("viewer", "GET", explain, ""), 200); e.Allowed || e.Rule != "breaker" || len(e.Rules) != 13 {
+	if e := read[form.GuardExplanation](t, d.ask("viewer", "GET", explain, ""), 200); e.Allowed || e.Rule != "breaker" || len(e.Rules) != 14 {
 		t.Errorf("while it is open: got %+v, want it refused by the breaker, and every rule told", e)
 	}
 	order := `{"scope":"` + scope.String() + `","reason":"rolled back"}`

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/engine"
@@ -19,7 +18,7 @@ func (c *Config) AuditHeadFile() string { return filepath.Join(c.DataDir, "audit
 
 // openAudit seals the record of who did what, and begins it.
 func (s *Server) openAudit(ctx context.Context) error {
-	sealer := audit.NewSealer(audit.SealerOptions{Store: s.store, Anchor: s.cfg.AuditHeadFile(), Clock: time.Now, Logger: s.log})
+	sealer := audit.NewSealer(audit.SealerOptions{Store: s.store, Anchor: s.cfg.AuditHeadFile(), Clock: s.clock.Now, Logger: s.log})
 	s.add("audit", sealer.Run)
 	config, err := json.Marshal(s.cfg)
 	if err != nil {

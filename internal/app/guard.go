@@ -158,7 +158,7 @@ func (c *GuardScopeConfig) override() (guard.Override, error) {
 func (s *Server) explainer() *guard.Explainer {
 	specs := s.drivers.set.Specs()
 	return &guard.Explainer{
-		Store: s.store, Limits: s.limits, Clock: time.Now,
+		Store: s.store, Limits: s.limits, Clock: s.clock.Now,
 		Impact: func(name string) (action.Impact, bool) {
 			spec, ok := specs[name]
 			if ok && !spec.Touches() {

@@ -47,8 +47,9 @@ type reading struct {
 	outbox   *notify.Stats          // nil: no channel is configured
 	beats    *notify.HeartbeatStats // nil: none is configured
 	store    sqlite.Stats
-	watch    *watch.Stats // nil: it is off
-	slow     *slowReading // nil: the stores could not be asked
+	watch    *watch.Stats  // nil: it is off
+	moved    time.Duration // of the store's clock
+	slow     *slowReading  // nil: the stores could not be asked
 }
 
 // slowReading is what has to be asked of stores.
@@ -82,6 +83,7 @@ func (s *Server) openMetrics(context.Context) error {
 			at: time.Now(), backlog: s.loop.Backlog(), otlp: s.otlp.Stats(), sampled: s.intake.Reasons(), wire: s.red.Stats(), series: s.series.Stats(),
 			probes: s.probes.Stats(), rules: s.rules.Status(), delivery: s.rules.DeliveryStats(), store: s.store.Stats(), slow: slow.read(ctx),
 		}
+		r.moved, _ = s.clock.Moved()
 		if s.outbox != nil {
 			stats := s.outbox.Stats()
 			r.outbox = &stats

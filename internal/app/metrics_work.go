@@ -22,6 +22,9 @@ func workMetrics() []observed {
 		{"homeostat.store.commits", "{commit}", "Commits that made updates durable; updates that come at once share one.", true, func(r *reading, to put) { to(float64(r.store.Commits)) }},
 		{"homeostat.store.refused", "{update}", "Updates refused because too many waited.", true, func(r *reading, to put) { to(float64(r.store.Refused)) }},
 		{"homeostat.store.waiting", "{update}", "Updates that wait for their turn.", false, func(r *reading, to put) { to(float64(r.store.Waiting)) }},
+		{"homeostat.store.clock.moved", "s", "By how much the store's clock is ahead of the time that passed, or behind it if negative; 0 while the two agree to 10 s. While it is not 0, nothing automatic is begun.", false, func(r *reading, to put) {
+			to(r.moved.Seconds())
+		}},
 		{"homeostat.notify.messages", "{message}", "Messages to people by what became of them: sent, failed, dropped. Only with a channel, as the next.", true, func(r *reading, to put) {
 			if r.outbox == nil {
 				return

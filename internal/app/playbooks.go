@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/engine"
@@ -109,7 +108,7 @@ func (s *Server) openShelf(ctx context.Context, dry *engine.DryRunner) error {
 	}
 	s.shelf = &shelf{catalog: loop.NewCatalog(nil), specs: specs, scope: s.cfg.HomeScope(), dry: dry}
 	s.shelf.Library = library.New(library.Options{
-		Store: s.audited, Specs: specs, Every: s.cfg.Playbooks.Reload.Std(), Clock: time.Now, Logger: s.log,
+		Store: s.audited, Specs: specs, Every: s.cfg.Playbooks.Reload.Std(), Clock: s.clock.Now, Logger: s.log,
 		Files:  func() ([]playbook.File, error) { return playbookFiles(&s.cfg) },
 		Adjust: func(books []*playbook.Compiled) { _ = trust(&s.cfg, books) },
 		Use:    s.shelf.catalog.Replace,

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/obs"
 	"github.com/homeostat/homeostat/internal/store"
@@ -55,6 +56,12 @@ func (s *Server) watchHealth() error {
 				_, err := r.Count(store.Switches)
 				return err
 			})
+		}},
+		{Name: "clock", Minor: true, Ask: func(context.Context) error {
+			if by, since := s.clock.Moved(); by != 0 {
+				return fmt.Errorf("the clock of the store %s: nothing automatic is begun", guard.Move{By: by, Since: since})
+			}
+			return nil
 		}},
 		{Name: "intake", Ask: func(context.Context) error {
 			if n, limit := s.loop.Backlog(), int64(s.cfg.Intake.MaxBacklog); n >= limit {

@@ -52,7 +52,8 @@ type Server struct {
 	parts   []part         // in the order of starting
 
 	store     *sqlite.DB
-	audited   store.Store // the store, for what people ask for
+	clock     *store.Clock // of everything that is decided, done and recorded; signals keep the wall's
+	audited   store.Store  // the store, for what people ask for
 	audit     *audit.Recorder
 	accounts  *auth.Accounts
 	series    *series.DB
@@ -173,9 +174,13 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.store.Close)
-	s.audit = audit.NewRecorder(time.Now, rand.Reader)
+	if s.clock, err = store.NewClock(ctx, s.store, store.ClockOptions{Server: heal.NewID(time.Now(), rand.Reader), Marks: store.MarksIn(s.store), Logger: s.log}); err != nil {
+		return err
+	}
+	s.add("clock", s.clock.Run)
+	s.audit = audit.NewRecorder(s.clock.Now, rand.Reader)
 	s.audited = s.audit.Wrap(s.store)
-	s.accounts = auth.New(s.audited, auth.Options{})
+	s.accounts = auth.New(s.audited, auth.Options{Now: s.clock.Now})
 	created, err := auth.FirstStart(ctx, s.accounts, s.cfg.TokenFile())
 	if created {
 		s.log.Info("first start: wrote the operator token", slog.String("file", s.cfg.TokenFile()))
@@ -293,7 +298,7 @@ func (s *Server) openGuard(ctx context.Context) (err error) {
 	if err := c.look(ctx); err != nil {
 		return heal.Wrap("count what is bad", err)
 	}
-	s.limits.Census = c
+	s.limits.Census, s.limits.Clock = c, s.clock
 	s.add("census", c.run)
 	return nil
 }
@@ -315,7 +320,7 @@ func (s *Server) openLoop(ctx context.Context) error {
 	library := engine.Playbooks{Specs: specs}
 	opts := engine.Options{
 		Owner: heal.NewID(time.Now(), rand.Reader), Sole: true, Limits: s.limits, Live: now{metrics{s.series}},
-		Clock: time.Now, Entropy: rand.Reader, Logger: s.log, Metrics: counts, Tracer: s.obs.Tracer,
+		Clock: s.clock.Now, Leapt: s.clock.Leapt, Entropy: rand.Reader, Logger: s.log, Metrics: counts, Tracer: s.obs.Tracer,
 	}
 	listener := &lateListener{outbox: s.outbox}
 	opts.Listener = Audited(s.audit, listener)
@@ -336,10 +341,10 @@ func (s *Server) openLoop(ctx context.Context) error {
 		Scope: s.cfg.HomeScope(), Settle: max(c.Settle.Std(), zeroMeant), Window: c.Window.Std(), Verify: c.VerifyWindow.Std(), Baseline: c.Baseline.Std(),
 		Approval: c.ApprovalDeadline.Std(), Approver: c.Approver, Backlog: s.cfg.Intake.MaxBacklog, Workers: c.Workers,
 		Policy: decide.Policy{MinConfidence: max(c.MinConfidence, math.SmallestNonzeroFloat64), MaxAttempts: s.cfg.Guard.Attempts}, Limits: s.limits,
-		Clock: time.Now, Entropy: rand.Reader, Logger: s.log, Counters: counters, Tracer: s.obs.Tracer,
+		Clock: s.clock.Now, Uneven: s.clock.Uneven, Entropy: rand.Reader, Logger: s.log, Counters: counters, Tracer: s.obs.Tracer,
 	})
 	listener.loop = s.loop
-	watch := guard.Watch{Store: s.store, Runs: s.engine, Clock: time.Now, Logger: s.log}
+	watch := guard.Watch{Store: s.store, Runs: s.engine, Clock: s.clock.Now, Logger: s.log}
 	s.add("engine", s.engine.Run)
 	s.add("kill switches", watch.Run)
 	s.add("loop", s.loop.Run)

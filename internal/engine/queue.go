@@ -69,10 +69,9 @@ func (e *Engine) first() string {
 
 // dueJobs lists what can be worked on at a time by an owner: tries and wake-ups
 // that are due, those of others once they were left for so long, and claims
-// whose lease ran out. next is when something further falls due, zero if
-// nothing is known.
-func dueJobs(r store.Reader, now time.Time, owner string, left time.Duration, limit int) (jobs []job, next time.Time, err error) {
-	nanos := store.Nanos(now)
+// whose lease ran out before another. next is when something further falls due,
+// zero if nothing is known.
+func dueJobs(r store.Reader, now, leases time.Time, owner string, left time.Duration, limit int) (jobs []job, next time.Time, err error) {
 	for _, state := range []jobState{jobReady, jobAsleep, jobWake} {
 		rows, _, err := jobKind.List(r, store.Query{
 			Where: []store.Cond{{Column: "state", Op: store.Eq, Value: string(state)}},
@@ -99,7 +98,7 @@ func dueJobs(r store.Reader, now time.Time, owner string, left time.Duration, li
 		}
 	}
 	rows, _, err := jobKind.List(r, store.Query{
-		Where: []store.Cond{{Column: "state", Op: store.Eq, Value: string(jobClaimed)}, {Column: "lease", Op: store.Lt, Value: nanos}},
+		Where: []store.Cond{{Column: "state", Op: store.Eq, Value: string(jobClaimed)}, {Column: "lease", Op: store.Lt, Value: store.Nanos(leases)}},
 		Order: "due", Limit: limit,
 	})
 	for _, row := range rows {

@@ -69,6 +69,7 @@ type History struct {
 	Held     []Holding    // leases of other runs on what this one needs
 	Spent    bool         // the run has touched this target before: its budget is spent already
 	Heals    int          // verified successes of the playbook; counted only where they matter
+	Moved    Move         // of the store's clock; zero: it agrees with the time that passed
 }
 
 // Verdict is the answer of the kernel. The zero Rule means allowed.
@@ -94,6 +95,7 @@ const codePrefix = "guard_"
 const (
 	RuleTarget   Rule = "target"
 	RuleSwitch   Rule = "kill_switch"
+	RuleClock    Rule = "clock"
 	RuleImpact   Rule = "impact"
 	RuleBreaker  Rule = "breaker"
 	RuleStorm    Rule = "storm"
@@ -116,6 +118,7 @@ var guards = []struct {
 }{
 	{RuleTarget, validTarget, func(q *question) string { return string(q.Request.Target) + " names exactly one target" }},
 	{RuleSwitch, killSwitch, func(*question) string { return "no kill switch is on here" }},
+	{RuleClock, unmoved, unmovedClear},
 	{RuleImpact, impact, impactClear},
 	{RuleBreaker, breaker, func(*question) string { return "no breaker is open here" }},
 	{RuleStorm, storm, calm},

@@ -42,6 +42,7 @@ func TestJudge(t *testing.T) {
 	third := func(r *guard.Request) { r.Run, r.Attempt = "r3", 3 }
 	fourth := func(r *guard.Request) { r.Run, r.Attempt = "r4", 4 }
 	person := func(r *guard.Request) { r.Incident = "" }
+	ahead := guard.Move{By: time.Hour, Since: ago(time.Minute)}
 	three := []guard.Entry{began("r3", time.Hour), began("r2", 2*time.Hour), began("r1", 3*time.Hour)}
 	tests := []struct {
 		name   string
@@ -65,6 +66,15 @@ func TestJudge(t *testing.T) {
 		{"kill switch makes an undo wait", undo, guard.History{Switches: full}, guard.RuleSwitch, time.Second, false},
 		{"kill switch stops a run under way", nil, guard.History{Switches: full, Spent: true}, guard.RuleSwitch, 0, true},
 		{"kill switch stops a person's run", person, guard.History{Switches: full}, guard.RuleSwitch, 0, true},
+
+		{"the clock moved", nil, guard.History{Moved: ahead}, guard.RuleClock, time.Second, false},
+		{"the clock moved back", nil, guard.History{Moved: guard.Move{By: -time.Hour, Since: ago(time.Minute)}}, guard.RuleClock, time.Second, false},
+		{"the clock moved, and no budget is left", fourth, guard.History{Moved: ahead, Case: three}, guard.RuleClock, time.Second, false},
+		{"a kill switch goes before the clock", nil, guard.History{Moved: ahead, Switches: full}, guard.RuleSwitch, 0, true},
+		{"reading while the clock is moved", reads, guard.History{Moved: ahead}, "", 0, false},
+		{"undo while the clock is moved", undo, guard.History{Moved: ahead}, "", 0, false},
+		{"a person's run while the clock is moved", person, guard.History{Moved: ahead}, "", 0, false},
+		{"a run under way while the clock is moved", nil, guard.History{Moved: ahead, Spent: true}, "", 0, false},
 
 		{"third of three attempts", third, guard.History{Case: three[1:]}, "", 0, false},
 		{"fourth attempt", fourth, guard.History{Case: three}, guard.RuleAttempts, 0, false},
@@ -125,6 +135,8 @@ func TestRefusalsSayWhatPeopleNeed(t *testing.T) {
 	}{
 		{"kill switch", guard.History{Switches: []guard.Switch{{On: true, By: "ada", Why: "a freeze", At: ago(time.Hour)}}}, []string{"everything", "ada", "a freeze", "2026-01-01T02:00:00Z"}},
 		{"cooldown", guard.History{Target: []guard.Entry{ended("c0", time.Minute)}}, []string{"service/cart", "rests until 2026-01-01T03:09:00Z", "10m0s"}},
+		{"clock ahead", guard.History{Moved: guard.Move{By: time.Hour + 400*time.Millisecond, Since: ago(time.Minute)}}, []string{"moved by +1h0m0s at 2026-01-01T02:59:00Z"}},
+		{"clock behind", guard.History{Moved: guard.Move{By: -90 * time.Minute, Since: ago(time.Minute)}}, []string{"moved by -1h30m0s at 2026-01-01T02:59:00Z"}},
 		{"lease", guard.History{Held: []guard.Holding{{Resource: "target:service/cart", Run: "r9", Since: ago(time.Minute)}}}, []string{"r9", "target:service/cart"}},
 	}
 	for _, tt := range tests {
@@ -173,6 +185,9 @@ func scene(rng *rand.Rand) (guard.Request, guard.History) {
 		req.Incident = ""
 	}
 	h := guard.History{Spent: rng.IntN(4) == 0}
+	if rng.IntN(8) == 0 {
+		h.Moved = guard.Move{By: time.Duration(rng.IntN(7200)-3600) * time.Second, Since: ago(time.Minute)}
+	}
 	if rng.IntN(6) == 0 {
 		h.Switches = []guard.Switch{{On: true, By: "ada", At: ago(time.Hour)}}
 	}

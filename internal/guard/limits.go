@@ -25,6 +25,7 @@ type Limits struct {
 	Freezes []Freeze   // when automation does not begin anything
 	Scopes  []Override // what is otherwise in some scopes, the widest first
 	Census  Census     // nil: nobody counts, and what is asked of whole scopes is not asked
+	Clock   Clock      // nil: nobody says whether the time can be trusted
 }
 
 // Small is how scopes are treated that are too small for shares: one run at a

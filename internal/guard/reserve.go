@@ -134,6 +134,9 @@ func history(r store.Reader, req Request, l Limits, now time.Time) (h History, n
 	if !req.Touches || req.Target.Validate() != nil { // refused by what it is
 		return h, nil, nil
 	}
+	if l.Clock != nil {
+		h.Moved.By, h.Moved.Since = l.Clock.Moved()
+	}
 	all, err := allSwitches(r)
 	if err != nil {
 		return h, nil, err

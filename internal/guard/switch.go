@@ -121,6 +121,8 @@ func Recall(reason heal.Reason, scope heal.Scope) Verdict {
 		}
 	case RuleFreeze:
 		v.Page = true
+	case RuleClock:
+		v.Page, v.Scope = true, heal.Scope{}
 	case RuleTarget, RuleSwitch, RuleImpact, RuleBreaker, RuleAttempts, RuleSpacing, RuleCooldown, RuleSmall, RuleBlast, RuleQuota, RuleLease:
 	}
 	return v

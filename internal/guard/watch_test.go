@@ -125,7 +125,7 @@ func TestExplainTellsEveryRule(t *testing.T) {
 		}
 	}
 	want := []guard.Rule{
-		guard.RuleTarget, guard.RuleSwitch, guard.RuleImpact, guard.RuleBreaker, guard.RuleStorm, guard.RuleFreeze, guard.RuleAttempts, guard.RuleSpacing,
+		guard.RuleTarget, guard.RuleSwitch, guard.RuleClock, guard.RuleImpact, guard.RuleBreaker, guard.RuleStorm, guard.RuleFreeze, guard.RuleAttempts, guard.RuleSpacing,
 		guard.RuleCooldown, guard.RuleSmall, guard.RuleBlast, guard.RuleQuota, guard.RuleLease,
 	}
 	if !slices.Equal(order, want) {

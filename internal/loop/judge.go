@@ -35,6 +35,11 @@ func (l *Loop) judge(ctx context.Context, inc *heal.Incident, attempt *heal.Atte
 	if back := known.Sub(earliest(now, attempt.ActedAt)); back > heal.ClockSkewLimit {
 		return verdictUnclear(attempt.ActedAt, now, "clock_went_back", "the clock went back by %s during this case: what is newer than the action cannot be told", back.Round(time.Second)), nil
 	}
+	if l.opts.Uneven != nil {
+		if until := l.opts.Uneven(); !until.IsZero() && !attempt.ActedAt.After(until) {
+			return verdictUnclear(attempt.ActedAt, now, "clock_moved", "the clock was moved after the action, until %s: what is newer than the action cannot be told", until.UTC().Format(time.RFC3339)), nil
+		}
+	}
 	ask, err := l.askOf(ctx, inc, attempt)
 	if err != nil {
 		return heal.Verification{}, err

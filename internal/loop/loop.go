@@ -42,6 +42,7 @@ type Options struct {
 	Policy   decide.Policy // its MaxAttempts defaults to that of Limits
 	Limits   guard.Limits  // default guard.DefaultLimits
 	Clock    func() time.Time
+	Uneven   func() time.Time // until when Clock last counted otherwise than time passes; nil: never
 	Entropy  io.Reader
 	Logger   *slog.Logger         // default: silent
 	Counters *Counters            // nil: nothing is counted

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,10 @@ type Check struct {
 	// Live says that only a restart can help when the check fails. Other checks
 	// make the server not ready, which keeps traffic away but nobody restarts it.
 	Live bool
+
+	// Minor says that work may be sent here all the same when the check fails: it
+	// is shown, and no more.
+	Minor bool
 
 	Timeout time.Duration // 2 s if 0
 }
@@ -67,7 +72,7 @@ func (h *Health) Stopping(why string) {
 
 // Report is the answer of both handlers.
 type Report struct {
-	OK     bool          `json:"ok"`
+	OK     bool          `json:"ok"`   // nothing fails that matters to who asks
 	Text   string        `json:"text"` // one plain sentence
 	Checks []CheckResult `json:"checks"`
 }
@@ -115,6 +120,8 @@ func (h *Health) Ready(ctx context.Context) Report {
 		r.OK, r.Text = false, "not ready: "+stopped
 	case !r.OK:
 		r.Text = "not ready: a check fails"
+	case slices.ContainsFunc(r.Checks, func(c CheckResult) bool { return !c.OK }):
+		r.Text = "ready, but something is wrong"
 	default:
 		r.Text = "ready"
 	}
@@ -161,8 +168,8 @@ func (h *Health) ask(ctx context.Context, onlyLive bool) Report {
 		wait.Go(func() { report.Checks[i] = c.result(ctx) })
 	}
 	wait.Wait()
-	for _, c := range report.Checks {
-		report.OK = report.OK && c.OK
+	for i, c := range report.Checks {
+		report.OK = report.OK && (c.OK || chosen[i].Minor)
 	}
 	return report
 }

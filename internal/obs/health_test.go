@@ -28,6 +28,8 @@ func TestHealth(t *testing.T) {
 		{"no checks", nil, "", 200, 200, `"ready"`},
 		{"all well", []obs.Check{{Name: "store", Ask: fine, Live: true}}, "", 200, 200, `"name":"store","ok":true,"text":"ok"`},
 		{"not ready but alive", []obs.Check{{Name: "store", Ask: down}}, "", 200, 503, "the disk is full"},
+		{"a minor thing", []obs.Check{{Name: "clock", Ask: down, Minor: true}, {Name: "store", Ask: fine}}, "", 200, 200, `"ok":true,"text":"ready, but something is wrong"`},
+		{"a minor thing and a major", []obs.Check{{Name: "clock", Ask: down, Minor: true}, {Name: "store", Ask: down}}, "", 200, 503, "not ready"},
 		{"only a restart helps", []obs.Check{{Name: "store", Ask: down, Live: true}}, "", 503, 503, "the disk is full"},
 		{"hangs", []obs.Check{{Name: "store", Ask: hangs}}, "", 200, 503, "no answer within 2s"},
 		{"panics", []obs.Check{{Name: "store", Ask: func(context.Context) error { panic("oh") }}}, "", 200, 503, "panicked: oh"},

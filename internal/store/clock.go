@@ -96,6 +96,29 @@ func (c *Clock) Moved() (by time.Duration, since time.Time) {
 	return c.reckon.moved()
 }
 
+// Leapt is when, by this clock, a move forward was last believed; zero: never
+// since the start. For a moment after it, what other servers wrote seems old.
+func (c *Clock) Leapt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reckon.leapt
+}
+
+// Uneven is until when, by this clock, it last counted otherwise than time
+// passes; zero: never since the start. What happened before is nearer to or
+// further from what came after than the two times say.
+func (c *Clock) Uneven() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reckon.by < 0 {
+		return c.reckon.now(c.passed())
+	}
+	if c.reckon.slow.After(c.reckon.leapt) {
+		return c.reckon.slow
+	}
+	return c.reckon.leapt
+}
+
 // Run asks the store for the time again and again until ctx ends. While the
 // store does not answer, the clock counts on by itself.
 func (c *Clock) Run(ctx context.Context) error {

@@ -397,3 +397,48 @@ func TestMarks(t *testing.T) {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
+
+// TestClockTellsWhenItWasUneven: who compares times across a leap or a slow
+// count can know it.
+func TestClockTellsWhenItWasUneven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w wall
+		c, stop := run(t, &w, store.ClockOptions{})
+		defer stop()
+		check := func(when string, leapt, uneven bool) {
+			t.Helper()
+			if got := !c.Leapt().IsZero(); got != leapt {
+				t.Errorf("%s: leapt at %v, want a leap %t", when, c.Leapt(), leapt)
+			}
+			if got := !c.Uneven().IsZero(); got != uneven {
+				t.Errorf("%s: uneven until %v, want it was %t", when, c.Uneven(), uneven)
+			}
+		}
+		pass(time.Minute)
+		w.set(5 * time.Second)
+		pass(time.Minute)
+		check("followed a little", false, false)
+		w.set(time.Hour)
+		pass(9 * time.Minute)
+		check("ahead, not believed", false, false)
+		w.set(0)
+		pass(time.Minute)
+		check("back from ahead", false, false)
+		w.set(time.Hour)
+		pass(11 * time.Minute)
+		check("ahead, believed", true, true)
+		if age := c.Now().Sub(c.Leapt()); age < 58*time.Second || age > time.Minute || !c.Uneven().Equal(c.Leapt()) {
+			t.Errorf("leapt %s ago, uneven until %v, want both a minute ago", age, c.Uneven())
+		}
+		w.set(0)
+		pass(time.Minute)
+		if got := c.Now().Sub(c.Uneven()).Abs(); got > time.Second || !c.Uneven().After(c.Leapt()) {
+			t.Errorf("counting slowly: uneven until %s ago, want until now", got)
+		}
+		w.set(time.Hour)
+		pass(time.Minute)
+		if got := c.Now().Sub(c.Uneven()); got < 50*time.Second || got > 90*time.Second {
+			t.Errorf("right again: uneven until %s ago, want about a minute", got)
+		}
+	})
+}

@@ -35,6 +35,8 @@ type reckoning struct {
 	first  time.Duration // by, when it began to be steady
 	steady time.Duration // when that was
 	lost   time.Duration // by counting slowly, since the store's clock was first moved
+	leapt  time.Time     // when a move forward was last believed
+	slow   time.Time     // when it last counted slowly after a move back
 }
 
 func (r *reckoning) now(passed time.Duration) time.Time {
@@ -71,7 +73,7 @@ func (r *reckoning) observe(passed time.Duration, told time.Time, doubt time.Dur
 	slowed := r.slowed(passed - r.passed)
 	r.at, r.passed, r.excess = now, passed, r.excess-slowed
 	if r.by < 0 {
-		r.lost += slowed
+		r.lost, r.slow = r.lost+slowed, now
 	}
 	off := told.Sub(now)
 	switch {
@@ -93,7 +95,9 @@ func (r *reckoning) agree(off, doubt time.Duration) {
 	r.met, r.by, r.since, r.lost, r.excess = true, 0, time.Time{}, 0, 0
 	switch {
 	case off > doubt:
-		r.at = r.at.Add(off)
+		if r.at = r.at.Add(off); off > agreeWithin {
+			r.leapt = r.at
+		}
 	case off < -doubt:
 		r.excess = -off
 	}
