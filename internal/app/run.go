@@ -57,6 +57,7 @@ func (s *Server) watchHealth() error {
 				return err
 			})
 		}},
+		{Name: "writes", Ask: func(context.Context) error { return s.clock.Kept() }},
 		{Name: "clock", Minor: true, Ask: func(context.Context) error {
 			if by, since := s.clock.Moved(); by != 0 {
 				return fmt.Errorf("the clock of the store %s: nothing automatic is begun", guard.Move{By: by, Since: since})

@@ -52,6 +52,7 @@ type Clock struct {
 	mu     sync.Mutex
 	reckon reckoning
 	last   time.Time // the newest time given
+	unkept error     // why the last mark could not be left
 }
 
 // NewClock asks the store for the time and for what was agreed on before.
@@ -117,6 +118,14 @@ func (c *Clock) Uneven() time.Time {
 		return c.reckon.slow
 	}
 	return c.reckon.leapt
+}
+
+// Kept says why the last mark could not be left in the store, nil if it could:
+// a write of a few bytes every ten seconds tells whether the store takes any.
+func (c *Clock) Kept() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unkept
 }
 
 // Run asks the store for the time again and again until ctx ends. While the
@@ -203,7 +212,14 @@ func (c *Clock) lastMark(ctx context.Context) (Mark, error) {
 func (c *Clock) keep(ctx context.Context, told time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, markTimeout)
 	defer cancel()
-	return c.opts.Marks.Keep(ctx, Mark{Server: c.opts.Server, Agreed: c.Now(), Told: told})
+	err := c.opts.Marks.Keep(ctx, Mark{Server: c.opts.Server, Agreed: c.Now(), Told: told})
+	if err != nil && ctx.Err() != nil {
+		err = heal.Errorf(heal.Transient, "write into the store", "it took nothing within %s: %w", markTimeout, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unkept = err
+	return err
 }
 
 // passed is the time since the clock was made; no step of a clock changes it.
