@@ -58,7 +58,7 @@ race: ## go test -race on internal/ (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./internal/...
 
 .PHONY: e2e
-e2e: ## tests tagged e2e: the real binary, real processes, strace
+e2e: $(BIN)/otelcol $(BIN)/telemetrygen ## tests tagged e2e: the real binary, real processes, strace
 	@tools/e2e
 
 .PHONY: page
@@ -85,6 +85,15 @@ bench-gateway: build $(BIN)/otelcol ## the gateway beside a Collector, about twe
 $(BIN)/otelcol: bench/otelcol/main.go bench/otelcol/go.mod bench/otelcol/go.sum
 	@mkdir -p $(BIN)
 	cd bench/otelcol && nice -n 15 $(GO) build -p 1 -trimpath -ldflags '-s -w' -o $@ .
+
+# OpenTelemetry's own generator of telemetry, for the end-to-end tests.
+$(BIN)/telemetrygen:
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) nice -n 15 $(GO) install -p 1 github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@v0.161.0
+
+.PHONY: collector
+collector: ## the receiver for OpenTelemetry Collectors, inside a real one
+	cd collector && nice -n 15 $(GO) vet . && nice -n 15 $(GO) test -p 1 .
 
 .PHONY: eval
 eval: ## judgements scored on public data with labels, ONLY=nab,smd8 for some (data in BENCH_DATA)
