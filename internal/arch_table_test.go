@@ -134,7 +134,7 @@ var owners = map[string][]string{
 	"github.com/goccy/go-yaml":                                           {"internal/cli"},
 	"github.com/google/cel-go":                                           {"internal/expr"},
 	"github.com/jackc/pgx/v5":                                            {"internal/store/postgres"},
-	"github.com/klauspost/compress":                                      {"internal/otlp"},
+	"github.com/klauspost/compress":                                      {"internal/otlp", "internal/gateway"}, // zstd; and S2 for what is held
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl": {"internal/gateway/ottl"},
 	"github.com/prometheus/client_golang":                                {"internal/obs", "internal/series"}, // Prometheus parts take a registerer
 	"github.com/prometheus/common":                                       {"internal/series"},

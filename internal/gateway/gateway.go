@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/klauspost/compress/s2"
 
 	"github.com/homeostat/homeostat/internal/gateway/ottl"
 	"github.com/homeostat/homeostat/internal/gateway/spool"
@@ -22,6 +26,7 @@ type Options struct {
 	Settings
 	Batch       BatchOptions
 	Tail        *wire.TailOptions // nil: each span is decided on alone
+	Compress    bool              // what Tail holds
 	RED         wire.Options
 	SteerEvery  time.Duration // 60 s
 	StopTimeout time.Duration // 10 s to empty the queues at the end
@@ -145,7 +150,7 @@ func (g *Gateway) holdTraces(request []byte) (int, error) {
 	if err != nil || result.Spans == 0 {
 		return 0, err
 	}
-	if !g.tail.Hold(append([]byte(nil), request...), s, result.Spans, time.Now()) {
+	if !g.tail.Hold(g.pack(request), s, result.Spans, time.Now()) {
 		return 0, heal.Errorf(heal.Transient, "hold request", "undecided spans take all the memory they may, and what was decided cannot be sent")
 	}
 	g.red.Take(s)
@@ -153,18 +158,45 @@ func (g *Gateway) holdTraces(request []byte) (int, error) {
 	return result.Spans, nil
 }
 
+// pack copies a request as it is held.
+func (g *Gateway) pack(request []byte) []byte {
+	if !g.opts.Compress {
+		return bytes.Clone(request)
+	}
+	out, _ := g.intake.outputs.Get().(*[]byte)
+	defer g.intake.outputs.Put(out)
+	*out = s2.Encode(slices.Grow((*out)[:0], s2.MaxEncodedLen(len(request)))[:s2.MaxEncodedLen(len(request))], request)
+	return bytes.Clone(*out)
+}
+
+// unpack gives a request that pack packed, in buffer if it has room.
+func (g *Gateway) unpack(held, buffer []byte) ([]byte, error) {
+	if !g.opts.Compress {
+		return held, nil
+	}
+	return s2.Decode(buffer[:cap(buffer)], held)
+}
+
 // decide decides on the requests whose window is over, or on all.
 func (g *Gateway) decide(ctx context.Context, all bool) {
 	s, _ := g.intake.scanners.Get().(*wire.Scanner)
 	defer g.intake.scanners.Put(s)
-	var out []byte
+	var out, plain []byte
 	for {
-		request := g.tail.Next(time.Now(), all)
-		if request == nil {
+		held := g.tail.Next(time.Now(), all)
+		if held == nil {
 			return
 		}
+		request, err := g.unpack(held, plain)
+		if g.opts.Compress {
+			plain = request
+		}
 		var result wire.Result
-		var err error
+		if err != nil {
+			g.log.Error("a request that was held cannot be read", slog.Any("error", err)) // a bug: it was in memory
+			g.undecidable.Add(1)
+			continue
+		}
 		if out, result, err = g.tail.Decide(s, request, g.intake.sampler.Load(), out[:0]); err != nil {
 			g.log.Error("a request that was taken cannot be decided on", slog.Any("error", err)) // a bug: Watch refuses those
 			g.undecidable.Add(1)

@@ -245,13 +245,20 @@ func TestReloadLosesNothing(t *testing.T) {
 func TestWholeTraces(t *testing.T) {
 	s := startSink(t, "")
 	o := options(t, ModeSpool, s)
-	o.Tail = &wire.TailOptions{Window: 50 * time.Millisecond}
+	o.Tail, o.Compress = &wire.TailOptions{Window: 50 * time.Millisecond}, true
 	g, stop := start(t, o)
-	request, _, kept := spans(t, 100)
-	take(t, g, request)
-	s.has(t, kept)
-	o.Tail.Window = time.Hour
+	var kept []string
+	for range 3 { // again: with buffers that were used before
+		request, _, failed := spans(t, 100)
+		take(t, g, request)
+		kept = append(kept, failed...)
+		s.has(t, kept)
+	}
 	stop()
+	if st := g.Stats(); st.Reasons[wire.ReasonError] != 30 || st.Undecidable != 0 {
+		t.Errorf("got %+v, want 30 errors kept", st)
+	}
+	o.Tail, o.Compress = &wire.TailOptions{Window: time.Hour}, false
 	g, stop = start(t, o)
 	request, _, more := spans(t, 100)
 	take(t, g, request)

@@ -67,9 +67,10 @@ type SamplingConfig struct {
 	Target         float64            `yaml:"target_spans_per_second" doc:"Steers the rate every minute so that about so many ordinary spans are kept; 0: the rate stays." min:"0"`
 	LeastRate      float64            `yaml:"least_rate" doc:"The band a steered rate stays in, 0.01 at least." min:"0.01"`
 	MostRate       float64            `yaml:"most_rate" doc:"Its upper end." min:"0.01"`
-	WholeTraces    bool               `yaml:"whole_traces" doc:"Keep all spans of a trace that has an error or a slow span. Spans wait in memory for the window, and are lost if the process is killed. Needs a restart, as do the next three."`
+	WholeTraces    bool               `yaml:"whole_traces" doc:"Keep all spans of a trace that has an error or a slow span. Spans wait in memory for the window, and are lost if the process is killed. Needs a restart, as do the next four."`
 	Window         config.Duration    `yaml:"window" doc:"How long a span waits for the rest of its trace." min:"100ms"`
-	MaxHeldBytes   int                `yaml:"max_held_bytes" doc:"Beyond it the oldest spans are decided on early." min:"1048576"`
+	MaxHeldBytes   int                `yaml:"max_held_bytes" doc:"As they are held. Beyond it the oldest spans are decided on early." min:"1048576"`
+	CompressHeld   bool               `yaml:"compress_held" doc:"Held spans take a fraction of the memory, for about half a microsecond of processor time each."`
 	MaxKnownTraces int                `yaml:"max_known_traces" doc:"Traces with an error or a slow span that are remembered." min:"1"`
 }
 
@@ -158,7 +159,7 @@ func Default() Config {
 		Metrics: MetricsConfig{Listen: "127.0.0.1:8888", RED: true, FlushInterval: seconds(5), MaxOperations: 2000},
 		Sampling: SamplingConfig{
 			Rate: 0.05, Slow: seconds(1), LeastRate: 0.01, MostRate: 0.10,
-			Window: seconds(10), MaxHeldBytes: 256 << 20, MaxKnownTraces: 200_000,
+			Window: seconds(10), MaxHeldBytes: 256 << 20, CompressHeld: true, MaxKnownTraces: 200_000,
 		},
 		Traces: pipeline, Telemetry: pipeline,
 		Batch: BatchConfig{Start: 1000, Least: 100, Most: 10_000, Timeout: seconds(0.2), Target: seconds(0.1)},

@@ -56,7 +56,7 @@ func (e *exposition) write(r *reading) {
 	e.intake(r)
 	if t := g.Tail; t != nil {
 		e.one("homeostat_gateway_undecided_spans", "gauge", "Spans held until their trace can be decided on; lost if the process is killed.", float64(t.Spans))
-		e.one("homeostat_gateway_undecided_bytes", "gauge", "Size of the requests they came in.", float64(t.Bytes))
+		e.one("homeostat_gateway_undecided_bytes", "gauge", "Size of the requests they came in, as they are held.", float64(t.Bytes))
 		e.one("homeostat_gateway_decided_early_total", "counter", "Spans decided on before their window was over, for want of memory or at the end.", float64(t.EarlySpans))
 		e.one("homeostat_gateway_bad_traces", "gauge", "Traces with an error or a slow span that are remembered.", float64(t.Traces))
 		e.one("homeostat_gateway_bad_traces_dropped_total", "counter", "Such traces beyond max_known_traces: only their bad spans were kept.", float64(t.TracesDropped))

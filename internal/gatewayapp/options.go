@@ -37,6 +37,7 @@ func optionsOf(c *Config, log *slog.Logger) (gateway.Options, error) {
 	}
 	if s := &c.Sampling; s.WholeTraces {
 		o.Tail = &wire.TailOptions{Window: s.Window.Std(), MaxBytes: s.MaxHeldBytes, MaxTraces: s.MaxKnownTraces}
+		o.Compress = s.CompressHeld
 	}
 	return o, nil
 }
