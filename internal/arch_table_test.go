@@ -130,6 +130,7 @@ var seeded = []string{"New", "NewSource", "NewPCG", "NewChaCha8", "NewZipf", "Ra
 // owners says which package a third-party library belongs to, and after it who
 // borrows it. The longest prefix of an import path counts.
 var owners = map[string][]string{
+	"github.com/coreos/go-oidc/v3":                                       {"internal/web"},
 	"github.com/danielgtaylor/huma/v2":                                   {"internal/api"},
 	"github.com/goccy/go-yaml":                                           {"internal/cli"},
 	"github.com/google/cel-go":                                           {"internal/expr"},
@@ -150,6 +151,7 @@ var owners = map[string][]string{
 	"go.opentelemetry.io/collector/component":                            {"internal/gateway/ottl"},                                                     // what ottl asks for: a logger, in the form it knows
 	"go.uber.org/zap":                                                    {"internal/gateway/ottl"},
 	"go.yaml.in/yaml/v3":                                                 {"internal/playbook", "internal/alert", "internal/series", "internal/app", "internal/config", "examples/shop"},
+	"golang.org/x/oauth2":                                                {"internal/web"},
 	"golang.org/x/sys":                                                   {"internal/action/process", "internal/action/exec", "internal/store/sqlite"},
 	"google.golang.org/genproto/googleapis/rpc/":                         {"internal/otlp"},
 	"google.golang.org/grpc":                                             {"internal/otlp"},

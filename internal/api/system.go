@@ -19,6 +19,10 @@ type reportCall struct {
 	Until time.Time `query:"until" doc:"Default: now."`
 }
 
+type servicesCall struct {
+	Traffic string `query:"traffic" enum:"true,false" doc:"false: without the traffic, which takes longest to find."`
+}
+
 // maxReported bounds the cases one report reads.
 const maxReported = 20_000
 
@@ -39,13 +43,13 @@ func (s *server) system() {
 	}, func(context.Context, *struct{}) (*body[form.Version], error) { return answer(s.Version), nil })
 }
 
-func (s *server) services(ctx context.Context, _ *struct{}) (*body[form.Services], error) {
+func (s *server) services(ctx context.Context, in *servicesCall) (*body[form.Services], error) {
 	may, err := reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var red map[heal.EntityID]form.RED
-	if s.Traffic != nil {
+	if s.Traffic != nil && in.Traffic != "false" {
 		if red, err = s.Traffic.RED(ctx); err != nil {
 			return nil, err
 		}

@@ -61,7 +61,18 @@ type PageConfig struct {
 	Enabled bool            `yaml:"enabled" doc:"Serve it."`
 	Session config.Duration `yaml:"session" doc:"How long one stays signed in." min:"1m"`
 	KeyFile string          `yaml:"key_file" doc:"File with 32 random bytes that seal sessions, the same for all servers of one address; empty: session.key in data_dir, made when it is missing."`
+	OIDC    OIDCConfig      `yaml:"oidc" doc:"Signing people in by an OpenID Connect issuer."`
 	TLS     bool            `yaml:"behind_tls" doc:"Something before this server speaks TLS: cookies are sent over it only."`
+}
+
+// OIDCConfig names an OpenID Connect issuer.
+type OIDCConfig struct {
+	Issuer       string `yaml:"issuer" doc:"Its address, as in https://login.example.com; empty: people sign in by token only."`
+	ClientID     string `yaml:"client_id" doc:"As registered there, with <page_url>/sign-in/oidc/back as the address to come back to."`
+	ClientSecret string `yaml:"client_secret_file" doc:"File with the client's secret; empty: a public client."`
+	PageURL      string `yaml:"page_url" doc:"Address of this page as browsers know it, as in https://homeostat.example.com."`
+	Name         string `yaml:"name" doc:"On the button; empty: the issuer's host."`
+	Claim        string `yaml:"claim" doc:"Which claim of the identity token names the principal; empty: email, which the issuer must have verified."`
 }
 
 // TLSConfig names a certificate and its key; both or neither.

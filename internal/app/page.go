@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/web"
@@ -18,9 +20,36 @@ func (s *Server) page(door http.Handler) (http.Handler, error) {
 	if err != nil {
 		return nil, heal.Wrap("page.key_file", err)
 	}
+	issuer, err := s.issuer()
+	if err != nil {
+		return nil, heal.Wrap("page.oidc", err)
+	}
 	return web.New(web.Options{
-		Door: door, Key: key, Secure: s.cfg.Server.TLS.CertFile != "" || s.cfg.Page.TLS, Session: s.cfg.Page.Session.Std(), Logger: s.log,
+		Door: door, Key: key, Issuer: issuer, Secure: s.cfg.Server.TLS.CertFile != "" || s.cfg.Page.TLS, Session: s.cfg.Page.Session.Std(), Logger: s.log,
 	})
+}
+
+// issuer is who signs people in elsewhere; nil if nobody is configured. What
+// they get is a token of their principal that ends with the session.
+func (s *Server) issuer() (*web.Issuer, error) {
+	c := s.cfg.Page.OIDC
+	if c.Issuer == "" {
+		return nil, nil
+	}
+	secret := ""
+	if c.ClientSecret != "" {
+		var err error
+		if secret, err = readSecret(c.ClientSecret); err != nil {
+			return nil, err
+		}
+	}
+	return &web.Issuer{
+		URL: c.Issuer, ClientID: c.ClientID, ClientSecret: secret, Page: c.PageURL, Name: c.Name, Claim: c.Claim,
+		Token: func(ctx context.Context, name string, until time.Time) (string, error) {
+			token, _, err := s.accounts.IssueToken(ctx, name, "session of the page", until)
+			return token, err
+		},
+	}, nil
 }
 
 // sessionKey reads the key that seals sessions. The one of the data folder is

@@ -25,7 +25,8 @@ var AccountKind = store.Kind[Account]{
 	Key: func(a *Account) string { return a.Name },
 }
 
-// maxTokens is how many tokens one principal may hold, expired ones included.
+// maxTokens is how many tokens one principal may hold; expired ones go when
+// another is made.
 const maxTokens = 50
 
 // Options of Accounts.
@@ -118,6 +119,7 @@ func (a *Accounts) IssueToken(ctx context.Context, name, label string, expires t
 	}
 	kept = keep(token, label, now, expires, a.entropy)
 	err = a.change(ctx, op, name, func(account *Account) error {
+		account.Tokens = slices.DeleteFunc(account.Tokens, func(t Token) bool { return t.expired(now) })
 		if len(account.Tokens) >= maxTokens {
 			return heal.Errorf(heal.Conflict, op, "there are %d tokens already; revoke one first", maxTokens)
 		}

@@ -148,7 +148,8 @@ func TestGrantsChange(t *testing.T) {
 }
 
 func TestAccountsRefuse(t *testing.T) {
-	a := accounts(t, &clock{start})
+	at := &clock{start}
+	a := accounts(t, at)
 	viewer := []auth.Grant{{Role: auth.Viewer}}
 	if err := a.Create(t.Context(), "alice", viewer); err != nil {
 		t.Fatal(err)
@@ -188,6 +189,15 @@ func TestAccountsRefuse(t *testing.T) {
 	}
 	if err := issueErr("alice", "", time.Time{}); !heal.Is(err, heal.Conflict) {
 		t.Errorf("token 51: got %v, want kind conflict", err)
+	}
+	if err := a.Create(t.Context(), "carol", viewer); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 51 { // each has expired when the next is made
+		if err := issueErr("carol", "", at.now.Add(time.Second)); err != nil {
+			t.Fatalf("token %d after expired ones: %v", i+1, err)
+		}
+		at.now = at.now.Add(time.Minute)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/homeostat/homeostat/internal/api/form"
 	"github.com/homeostat/homeostat/internal/auth"
-	"github.com/homeostat/homeostat/internal/heal"
 )
 
 // book is a playbook with what is known of it.
@@ -83,23 +82,24 @@ type line struct {
 
 type bookBody struct {
 	form.Playbook
-	Tab       string
-	Lines     []line
-	Problems  []form.Problem // without a line
-	Patterns  []form.Knowledge
-	Versions  []form.PlaybookVersion
-	From, To  string
-	Diff      []line
-	Draft     string
-	Checked   bool
-	Operate   bool
-	Admin     bool
-	Dry       *form.Run
-	Steps     graph
-	Target    string
-	Given     map[string]string
-	Entities  []string
-	DryResult string
+	Tab      string
+	Lines    []line
+	Problems []form.Problem // without a line
+	Patterns []form.Knowledge
+	Versions []form.PlaybookVersion
+	From, To string
+	Diff     []line
+	Draft    string
+	Checked  bool
+	Operate  bool
+	Admin    bool
+	Dry      *form.Run
+	Steps    graph
+	Target   string
+	Given    map[string]string
+	Entities []string
+	DryLines []line
+	Refused  bool // a guard would stop the run now
 }
 
 func bookPage(v *visit) error {
@@ -137,7 +137,7 @@ func (v *visit) book(id string) (*bookBody, error) {
 		return b, v.versions(b, path)
 	case "try":
 		var services form.Services
-		if err := v.get("/services", &services); err != nil {
+		if err := v.get("/services?traffic=false", &services); err != nil {
 			return nil, err
 		}
 		for _, e := range services.Entities {
@@ -276,6 +276,37 @@ func (v *visit) tryBook(id string) error {
 		return err
 	}
 	b.Dry, b.Target, b.Given = &run, order.Target, order.Params
-	b.DryResult = "Nothing was touched. " + map[bool]string{true: "It would go through.", false: "It would end as " + words(run.State) + "."}[run.State == string(heal.RunSucceeded)]
+	b.DryLines, b.Refused = dryLines(run.Tasks)
 	return v.showBook(b)
+}
+
+// dryLines tell what a run would do as a diff: what would be done is added, what
+// would stand against it is taken away.
+func dryLines(tasks []form.Task) (out []line, refused bool) {
+	for i := range tasks {
+		t := &tasks[i]
+		out = append(out, line{Text: "@@ " + t.ID + ": " + t.Action + " @@ " + words(t.State), Tone: "hunk"})
+		told := map[string]bool{}
+		if t.Preview != "" {
+			for text := range strings.SplitSeq(strings.TrimRight(t.Preview, "\n"), "\n") {
+				l := line{Text: "+ " + text, Tone: "plus"}
+				for _, g := range t.Guards {
+					if !g.Allows && strings.Contains(text, g.Reason.Text) {
+						told[g.Rule], l = true, line{Text: "- " + text, Tone: "minus"}
+					}
+				}
+				out = append(out, l)
+			}
+		}
+		for _, g := range t.Guards {
+			refused = refused || !g.Allows
+			if !g.Allows && !told[g.Rule] {
+				out = append(out, line{Text: "- guard " + words(g.Rule) + ": " + g.Reason.Text, Tone: "minus"})
+			}
+		}
+		if t.Error != "" {
+			out = append(out, line{Text: "- " + t.Error, Tone: "minus"})
+		}
+	}
+	return out, refused
 }

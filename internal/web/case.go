@@ -56,7 +56,7 @@ func casePage(v *visit) error {
 		}
 	}
 	var services form.Services
-	if err := v.get("/services", &services); err != nil {
+	if err := v.get("/services?traffic=false", &services); err != nil {
 		return err
 	}
 	b.Graph = graphOf(&b.Incident, services)

@@ -203,7 +203,7 @@ func trendPart(v *visit) error {
 	}
 	var now, before, healsNow, healsBefore float64
 	for i, d := range b.Days {
-		h := 0.0
+		h := 2.0 // a day without heals is a line on the ground
 		if top > 0 && d.Healed > 0 {
 			h = max(4, d.MTTRSeconds/top*100)
 		}

@@ -64,31 +64,34 @@ func (s *seal) random() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-func (s *seal) close(what session) (string, error) {
+// put seals a value for one purpose.
+func (s *seal) put(purpose string, what any) (string, error) {
 	plain, err := json.Marshal(what)
 	if err != nil {
-		return "", heal.Errorf(heal.Internal, "seal a session", "%w", err)
+		return "", heal.Errorf(heal.Internal, "seal a "+purpose, "%w", err)
 	}
 	nonce := make([]byte, s.aead.NonceSize())
 	if _, err := io.ReadFull(s.entropy, nonce); err != nil {
-		return "", heal.Errorf(heal.Internal, "seal a session", "read randomness: %w", err)
+		return "", heal.Errorf(heal.Internal, "seal a "+purpose, "read randomness: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, plain, nil)), nil
+	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, plain, []byte(purpose))), nil
+}
+
+// take opens what was put for the purpose; false if it is not one of ours.
+func (s *seal) take(purpose, text string, into any) bool {
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	n := s.aead.NonceSize()
+	if err != nil || len(sealed) < n {
+		return false
+	}
+	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(purpose))
+	return err == nil && json.Unmarshal(plain, into) == nil
 }
 
 // open gives the session of a cookie; false if it is not one of ours or over.
 func (s *seal) open(text string, now time.Time) (session, bool) {
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(sealed) < s.aead.NonceSize() {
-		return session{}, false
-	}
-	n := s.aead.NonceSize()
-	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], nil)
-	if err != nil {
-		return session{}, false
-	}
 	var out session
-	if json.Unmarshal(plain, &out) != nil || !now.Before(out.Until) {
+	if !s.take("session", text, &out) || !now.Before(out.Until) {
 		return session{}, false
 	}
 	return out, true

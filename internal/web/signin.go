@@ -13,6 +13,7 @@ import (
 type signInView struct {
 	Next    string
 	Problem string
+	Issuer  string // name of who signs people in elsewhere; empty: nobody
 }
 
 func (s *site) signInPage(w http.ResponseWriter, r *http.Request) {
@@ -20,6 +21,9 @@ func (s *site) signInPage(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) showSignIn(w http.ResponseWriter, r *http.Request, status int, v signInView) {
+	if s.abroad != nil {
+		v.Issuer = s.abroad.Name
+	}
 	s.pages.show(w, r, s.Logger, status, "signin", &view{Title: "Sign in", Body: v})
 }
 
@@ -54,7 +58,7 @@ func (s *site) begin(w http.ResponseWriter, token string) error {
 		return err
 	}
 	now := session{ID: id, Token: token, Until: s.Clock().Add(s.Session)}
-	text, err := s.seal.close(now)
+	text, err := s.seal.put("session", now)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Door    http.Handler // the API; asked for everything, and given what is not the page's
 	Key     []byte       // seals sessions, 32 bytes
+	Issuer  *Issuer      // signs people in elsewhere; nil: by token only
 	Secure  bool         // browsers reach the page by TLS: cookies are sent over it only
 	Session time.Duration
 	Clock   func() time.Time // default time.Now
@@ -38,6 +39,7 @@ type site struct {
 	door   door
 	seal   *seal
 	assets *assets
+	abroad *abroad // nil: nobody signs in elsewhere
 	pages  pages
 }
 
@@ -64,6 +66,11 @@ func New(o Options) (http.Handler, error) {
 	if s.seal, err = newSeal(o.Key, o.Entropy); err != nil {
 		return nil, heal.Wrap(op, err)
 	}
+	if o.Issuer != nil {
+		if s.abroad, err = newAbroad(*o.Issuer); err != nil {
+			return nil, heal.Wrap(op, err)
+		}
+	}
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, heal.Wrap(op, err)
 	}
@@ -82,6 +89,10 @@ func (s *site) handler() http.Handler {
 	})
 	mux.HandleFunc("GET /sign-in", s.signInPage)
 	mux.HandleFunc("POST /sign-in", s.signIn)
+	if s.abroad != nil {
+		mux.HandleFunc("GET "+awayPath, s.goAway)
+		mux.HandleFunc("GET "+backPath, s.back)
+	}
 	mux.HandleFunc("POST /sign-out", s.signOut)
 	mux.HandleFunc("GET /live", s.live)
 	for pattern, f := range s.views() {

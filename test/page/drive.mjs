@@ -2,10 +2,11 @@
 // with 1 and a list if anything is not as it must be.
 //
 //   node drive.mjs <binary> [folder for screenshots]
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { call, demo, own } from './server.mjs';
+import { client, issuer } from './issuer.mjs';
+import { call, demo, freePorts, own } from './server.mjs';
 import { Viewer } from './viewer.mjs';
 
 const [binary, shots] = process.argv.slice(2);
@@ -47,9 +48,9 @@ async function look(server, pages) {
       if (p.act) await p.act(v.page);
       await v.settled();
       await v.fits();
+      if (shots && !unkept) await v.page.screenshot({ path: join(shots, `${p.name}-${name}.png`) });
       await v.accessible();
       if (name === 'light') await v.reachable();
-      if (shots && !unkept) await v.page.screenshot({ path: join(shots, `${p.name}-${name}.png`) });
     }
     await v.context.close();
     say(`${pages.length} pages, ${name}`);
@@ -153,6 +154,51 @@ async function restart() {
   }
 }
 
+// elsewhere signs people in by an issuer.
+async function elsewhere() {
+  const [port] = await freePorts(1);
+  const server = await own(binary, (dir, base) => {
+    writeFileSync(join(dir, 'client.secret'), client.secret, { mode: 0o600 });
+    return `page: {oidc: {issuer: "http://127.0.0.1:${port}", client_id: ${client.id}, client_secret_file: ${dir}/client.secret, page_url: "${base}", name: the company}}\n`;
+  });
+  const other = await issuer(port, `${server.base}/sign-in/oidc/back`);
+  try {
+    await call(server, 'POST', '/principals/alice@example.com', { grants: [{ role: 'approver' }] });
+    const come = async (name) => {
+      const v = await viewer(name, server.base);
+      await v.page.goto(`${server.base}/runs`);
+      v.abroad = true; // what the issuer's own pages do is not the page's
+      await v.page.getByRole('link', { name: 'Sign in by the company' }).click();
+      await v.page.fill('input[name="login"]', name);
+      await v.page.fill('input[name="password"]', 'any');
+      await v.page.click('button[type="submit"]');
+      await v.page.getByRole('button', { name: 'Continue' }).click();
+      await v.page.waitForURL((u) => u.href.startsWith(server.base));
+      v.abroad = false;
+      return v;
+    };
+    const alice = await come('Alice@example.com');
+    await alice.page.waitForURL(`${server.base}/runs`);
+    await alice.page.getByText('alice@example.com').click();
+    await alice.page.getByText('approver', { exact: true }).waitFor();
+    say('the issuer names alice, who is signed in as what she is here');
+    await alice.page.getByRole('button', { name: 'Sign out' }).click();
+    await alice.page.waitForURL(`${server.base}/sign-in`);
+    for (const [name, why] of [['bob@example.com', 'bob@example.com is nobody here'], ['newcomer@example.com', 'does not vouch for the address']]) {
+      const v = await come(name);
+      v.away = true; // browsers tell of the refusal's status
+      await v.page.getByText(why).waitFor();
+      await v.page.goto(`${server.base}/runs`);
+      await v.page.waitForURL(/sign-in/);
+    }
+    say('who is nobody here, or not verified there, stays outside');
+  } finally {
+    await other.stop();
+    await server.down();
+    server.remove();
+  }
+}
+
 // paint says how long a first look takes; a figure, not a test.
 async function paint(server) {
   const v = await viewer('paint', server.base);
@@ -169,6 +215,13 @@ async function paint(server) {
 }
 
 let server;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, async () => { // nothing started here stays behind
+    await browser.close();
+    if (server) await server.stop();
+    process.exit(1);
+  });
+}
 try {
   server = await demo(binary, 'badconfig');
   say('the demo is up');
@@ -176,6 +229,7 @@ try {
   await after(server, open);
   await paint(server);
   await restart();
+  await elsewhere();
 } catch (e) {
   complaints.push(e.stack);
 } finally {

@@ -40,7 +40,7 @@ export async function demo(binary, fault) {
   return { ...server, base, token: readFileSync(tokenFile, 'utf8').trim() };
 }
 
-async function freePorts(n) {
+export async function freePorts(n) {
   const held = await Promise.all(Array.from({ length: n }, () => new Promise((ok) => {
     const s = createServer().listen(0, '127.0.0.1', () => ok(s));
   })));
@@ -50,11 +50,12 @@ async function freePorts(n) {
 }
 
 // own is a server of its own that can be restarted at the same address.
-export async function own(binary) {
+// more gives lines for its configuration, told its folder and address.
+export async function own(binary, more = () => '') {
   const dir = mkdtempSync(join(tmpdir(), 'homeostat-page-'));
   const [api, grpc, http] = await freePorts(3);
   const config = join(dir, 'homeostat.yaml');
-  writeFileSync(config, `data_dir: ${dir}/data\nserver: {listen: "127.0.0.1:${api}"}\notlp: {grpc_listen: "127.0.0.1:${grpc}", http_listen: "127.0.0.1:${http}"}\n`);
+  writeFileSync(config, `data_dir: ${dir}/data\nserver: {listen: "127.0.0.1:${api}"}\notlp: {grpc_listen: "127.0.0.1:${grpc}", http_listen: "127.0.0.1:${http}"}\n${more(dir, `http://127.0.0.1:${api}`)}`);
   const out = { base: `http://127.0.0.1:${api}`, server: null };
   out.up = async () => {
     out.server = start(binary, ['up', '--config', config], dir);

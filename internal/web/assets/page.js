@@ -67,18 +67,31 @@
     var listen = document.getElementById("listen");
     if (listen) htmx.trigger(listen, "again"); // what happened meanwhile
   }
+  // A browser opens a stream that ended again by itself: only one that it gives
+  // up is the extension's to open.
+  htmx.createEventSource = function (url) {
+    var source = new EventSource(url);
+    Object.defineProperty(source, "onerror", {
+      set: function (given) {
+        source.addEventListener("error", function (e) {
+          offline();
+          if (source.readyState === EventSource.CLOSED) given(e);
+        });
+      }
+    });
+    return source;
+  };
   document.addEventListener("htmx:sseOpen", function (e) {
     if (e.target.id !== "listen") return;
     e.detail.source.addEventListener("signedout", function () { location.reload(); });
     online();
   });
-  document.addEventListener("htmx:sseError", offline);
   document.addEventListener("htmx:sendError", offline);
 
   // A refresh leaves alone what a person is in the middle of: what they typed,
   // what they opened, and what a script has drawn.
   function typed(node) {
-    return node.nodeType === 1 && (node.tagName === "TEXTAREA" || node.tagName === "SELECT" || (node.tagName === "INPUT" && node.type !== "hidden"));
+    return node.nodeType === 1 && !node.hidden && (node.tagName === "TEXTAREA" || node.tagName === "SELECT" || (node.tagName === "INPUT" && node.type !== "hidden"));
   }
   Idiomorph.defaults.callbacks.beforeNodeMorphed = function (before) {
     return !(before.nodeType === 1 && (typed(before) || before.hasAttribute("data-keep")));
@@ -93,7 +106,7 @@
     fresh();
     if (d.requestConfig && d.requestConfig.verb === "post") {
       document.getElementById("notice").textContent = "";
-      if (d.elt.reset && d.elt.isConnected) d.elt.reset();
+      if (d.elt.reset && d.elt.isConnected && !d.elt.hasAttribute("data-stay")) d.elt.reset();
     }
   });
   document.addEventListener("htmx:afterSettle", function () { localAll(document); document.dispatchEvent(new CustomEvent("refreshed")); });

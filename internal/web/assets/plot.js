@@ -55,10 +55,10 @@
     var colours = ["--text", "--faint", "--strong"], dashes = [undefined, [6, 3], [2, 2]];
     var top = data.limit === undefined ? -Infinity : data.limit;
     var plot = new uPlot({
-      width: el.clientWidth, height: 190, plugins: [lines(data)], legend: { show: false },
+      width: el.clientWidth, height: 170, plugins: [lines(data)], legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { show: false } },
       scales: { y: { range: function (u, low, high) { return uPlot.rangeNum(Math.min(low, 0), Math.max(high, top * 1.1, low === high ? low + 1 : low), 0.08, true); } } },
-      axes: [Object.assign({}, axis, { space: 76, values: function (u, list, i, space, step) { return list.map(function (t) { return (step < 60 ? fine : step < 43200 ? coarse : days).format(t * 1000); }); } }), Object.assign({}, axis, { size: 62, values: function (u, list) { return list.map(format); } })],
+      axes: [Object.assign({}, axis, { space: 76, size: 32, values: function (u, list, i, space, step) { return list.map(function (t) { return (step < 60 ? fine : step < 43200 ? coarse : days).format(t * 1000); }); } }), Object.assign({}, axis, { size: 62, values: function (u, list) { return list.map(format); } })],
       series: [{}].concat(data.curves.map(function (c, i) {
         return { label: label(c.labels), stroke: ink(colours[i % 3]), width: 1.5, dash: dashes[Math.floor(i / 3) % 3], points: { show: false }, spanGaps: false };
       }))
