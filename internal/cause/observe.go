@@ -208,22 +208,47 @@ func (s *subject) unanswered(id heal.EntityID, caller Signals, op Operation, e h
 // probes looks at the entity's monitors. An answer that is too old says
 // nothing.
 func (s *subject) probes() {
+	var fresh []Probe
 	for _, p := range s.signals.Probes {
-		if age := s.in.Now.Sub(p.At); age > s.limits.ProbeAge || p.At.IsZero() {
-			continue
+		if age := s.in.Now.Sub(p.At); age <= s.limits.ProbeAge && !p.At.IsZero() {
+			fresh = append(fresh, p)
 		}
+	}
+	s.hangs(fresh)
+	for _, p := range fresh {
 		e := heal.Evidence{Kind: heal.EvidenceProbe, Entity: s.id, Query: p.Name, At: p.At}
 		if p.Healthy {
 			s.object(0.3, because("probe_answers", e, "monitor %s of %s answers", p.Name, s.id), heal.PatternProcessDown)
 			continue
 		}
 		weight := 0.8
-		if strings.Contains(strings.ToLower(p.Error), "time") { // a timeout: it may hang rather than be gone
+		if p.timedOut() { // it may hang rather than be gone
 			weight = 0.6
 		}
 		s.find(heal.PatternProcessDown, weight, because("probe_fails", e, "monitor %s of %s fails since %s: %s", p.Name, s.id, p.Since.UTC().Format(time.TimeOnly), shorten(p.Error)))
 		if !p.Since.IsZero() && s.signals.Newest.After(p.Since.Add(s.cadence())) {
 			s.object(0.6, because("telemetry_goes_on", e, "%s still sends telemetry long after its monitor began to fail", s.id), heal.PatternProcessDown)
+		}
+	}
+}
+
+// timedOut reports whether the monitor waited in vain rather than being refused.
+func (p Probe) timedOut() bool {
+	text := strings.ToLower(p.Error)
+	return !p.Healthy && (strings.Contains(text, "timeout") || strings.Contains(text, "timed out") || strings.Contains(text, "deadline exceeded"))
+}
+
+// hangs looks for an entity that is there and does not answer: one of its
+// monitors waits in vain while another, of its port say, is well.
+func (s *subject) hangs(fresh []Probe) {
+	well := slices.IndexFunc(fresh, func(p Probe) bool { return p.Healthy })
+	if well < 0 {
+		return
+	}
+	for _, p := range fresh {
+		if p.timedOut() {
+			s.find(heal.PatternDeadlock, 0.6, because("hangs", heal.Evidence{Kind: heal.EvidenceProbe, Entity: s.id, Query: p.Name, At: p.At},
+				"monitor %s of %s waits in vain since %s while %s answers: %s", p.Name, s.id, p.Since.UTC().Format(time.TimeOnly), fresh[well].Name, shorten(p.Error)))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/homeostat/homeostat/internal/action"
@@ -41,9 +42,9 @@ func (c *Catalog) Find(id string) (*playbook.Compiled, error) {
 // candidates are the playbooks whose triggers fit a case, as decide wants them.
 // Triggers that could not be asked come back as reasons.
 func (c *Catalog) candidates(inc *heal.Incident, cause *heal.Cause, proven map[string]int) (list []decide.Candidate, unanswered []heal.Reason) {
-	subject := subjectOf(inc, cause)
+	subjects := subjectsOf(inc, cause)
 	for _, b := range c.All() {
-		match := b.Matches(subject)
+		match := bestMatch(b, subjects)
 		unanswered = append(unanswered, match.Unanswered...)
 		if !match.OK {
 			continue
@@ -79,6 +80,37 @@ func planOf(b *playbook.Compiled, target heal.EntityID) heal.Plan {
 	}
 }
 
+// bestMatch is how well a playbook fits the subject it fits best. What could not
+// be asked counts only if none fits.
+func bestMatch(b *playbook.Compiled, subjects []playbook.Subject) (best playbook.Match) {
+	for _, s := range subjects {
+		m := b.Matches(s)
+		switch {
+		case m.OK && (!best.OK || m.Specificity > best.Specificity):
+			best = m
+		case !best.OK && !m.OK:
+			best.Unanswered = append(best.Unanswered, m.Unanswered...)
+		}
+	}
+	return best
+}
+
+// subjectsOf are what triggers are asked about: the case by each fault on the
+// cause.
+func subjectsOf(inc *heal.Incident, cause *heal.Cause) []playbook.Subject {
+	var list []playbook.Subject
+	for _, f := range faultsOn(inc, cause.Entity) {
+		s := subjectOf(inc, cause)
+		s.AlertName, s.Values, s.Labels = f.AlertName, f.Values, f.Condition.Labels
+		list = append(list, s)
+	}
+	if len(list) == 0 {
+		list = append(list, subjectOf(inc, cause))
+	}
+	return list
+}
+
+// subjectOf is the case without any fault.
 func subjectOf(inc *heal.Incident, cause *heal.Cause) playbook.Subject {
 	s := playbook.Subject{
 		Pattern: cause.Pattern, FaultType: cause.Type, Target: cause.Entity, Severity: inc.Severity,
@@ -88,27 +120,40 @@ func subjectOf(inc *heal.Incident, cause *heal.Cause) playbook.Subject {
 	} else {
 		s.Service = inc.Scope.Service
 	}
-	if f := faultOn(inc, cause.Entity); f != nil {
-		s.AlertName, s.Values, s.Labels = f.AlertName, f.Values, f.Condition.Labels
-	}
 	return s
 }
 
-// faultOn is the fault a case stands on for an entity: one of its own if there
-// is any, else the primary.
-func faultOn(inc *heal.Incident, entity heal.EntityID) *heal.Fault {
+// faultsOn are the faults a case stands on for an entity: its own, those that
+// hold before those that cleared and the primary first; else the primary alone.
+func faultsOn(inc *heal.Incident, entity heal.EntityID) []*heal.Fault {
+	var list []*heal.Fault
+	primary := inc.PrimaryFault()
 	for i := range inc.Members {
-		if inc.Members[i].Fault.Key.Entity == entity {
-			return &inc.Members[i].Fault
+		if f := &inc.Members[i].Fault; f.Key.Entity == entity {
+			list = append(list, f)
 		}
 	}
-	return inc.PrimaryFault()
+	rank := func(f *heal.Fault) int {
+		switch {
+		case !f.ClearedAt.IsZero():
+			return 2
+		case f != primary:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, func(a, b *heal.Fault) int { return rank(a) - rank(b) })
+	if len(list) == 0 && primary != nil {
+		list = append(list, primary)
+	}
+	return list
 }
 
 // factsOf is what templates of a run can say of its case.
 func factsOf(inc *heal.Incident, cause *heal.Cause) heal.Facts {
 	facts := heal.Facts{Severity: inc.Severity, Pattern: cause.Pattern, Title: inc.Title}
-	if f := faultOn(inc, cause.Entity); f != nil {
+	if list := faultsOn(inc, cause.Entity); len(list) > 0 {
+		f := list[0]
 		facts.Values, facts.Labels = f.Values, f.Condition.Labels
 	}
 	return facts

@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/engine"
@@ -140,7 +141,11 @@ const (
 	maxCadence    = 5 * time.Minute
 )
 
-// cadence is the distance between the last two samples before the action, of
+// cadenceGaps is how many distances of samples are looked at: the longest of them
+// may be a time in which nothing was sent.
+const cadenceGaps = 5
+
+// cadence is the usual distance between the last samples before the action, of
 // the selector that has them rarest, and a quarter for their jitter: a window
 // must hold more than one. It is 0 if that cannot be told.
 func (l *Loop) cadence(ctx context.Context, cond heal.Condition, acted time.Time) time.Duration {
@@ -154,11 +159,19 @@ func (l *Loop) cadence(ctx context.Context, cond heal.Condition, acted time.Time
 		if !f.Newest.After(from) {
 			continue
 		}
-		before, err := l.parts.Metrics.Fresh(ctx, cond.Expr, cond.Labels, from, f.Newest.Add(-time.Millisecond))
-		if err != nil || i >= len(before) || before[i].Newest.IsZero() {
-			continue
+		var gaps []time.Duration
+		for newest := f.Newest; len(gaps) < cadenceGaps; {
+			before, err := l.parts.Metrics.Fresh(ctx, cond.Expr, cond.Labels, from, newest.Add(-time.Millisecond))
+			if err != nil || i >= len(before) || before[i].Newest.IsZero() {
+				break
+			}
+			gaps = append(gaps, newest.Sub(before[i].Newest))
+			newest = before[i].Newest
 		}
-		longest = max(longest, f.Newest.Sub(before[i].Newest))
+		if len(gaps) > 0 {
+			slices.Sort(gaps)
+			longest = max(longest, gaps[(len(gaps)-1)/2]) // the less of two: a gap is rather an idle time than a rhythm
+		}
 	}
 	return min(longest+longest/4, maxCadence)
 }

@@ -23,11 +23,24 @@ type judge struct {
 	well     bool      // said to be well since the start
 }
 
+// patience is for how many looks on end a signal must hurt: three and six, more
+// where looks come so fast that this would be a moment.
+type patience struct{ hard, soft int }
+
+const (
+	hardLeast = 15 * time.Second
+	softLeast = 30 * time.Second
+)
+
+func patienceOf(interval time.Duration) patience {
+	return patience{max(hardLooks, int(hardLeast/interval)), max(softLooks, int(softLeast/interval))}
+}
+
 // What makes a finding. A look is one interval.
 const (
 	judgePoints = 20 // looks from when all was well, before anything is judged
-	hardLooks   = 3  // on end far above
-	softLooks   = 6  // on end clearly above, while others are off
+	hardLooks   = 3  // on end far above, at least
+	softLooks   = 6  // on end clearly above, while others are off, at least
 	softOthers  = 2  // so many other signals of the service
 	clearLooks  = 4  // on end below the limit end it
 	adoptLooks  = 40 // on end above without a finding: so it is now
@@ -75,7 +88,7 @@ const (
 
 // look takes a value; calls is how many requests it rests on, others how many
 // other signals of the service are off.
-func (j *judge) look(g Golden, at time.Time, v, surprise, calls float64, others int) event {
+func (j *judge) look(g Golden, p patience, at time.Time, v, surprise, calls float64, others int) event {
 	j.Value, j.Absent = v, 0
 	if !j.Fired.IsZero() {
 		return j.standing(at, v)
@@ -119,10 +132,10 @@ func (j *judge) look(g Golden, at time.Time, v, surprise, calls float64, others 
 	}
 	switch {
 	case j.Surprise < surprising:
-	case j.Over >= hardLooks:
+	case j.Over >= p.hard:
 		j.Limit, j.Fired = hard, at
 		return opened
-	case j.Above >= softLooks && others >= softOthers:
+	case j.Above >= p.soft && others >= softOthers:
 		j.Limit, j.Fired = soft, at
 		return opened
 	}

@@ -58,7 +58,7 @@ func FuzzTakeUp(f *testing.F) {
 				at = at.Add(15 * time.Second)
 				w.point(e, Signal{Name: "x"}, "", at, 1)
 				for g, j := range e.judges {
-					j.look(g, at, 1, 1, 100, 1)
+					j.look(g, patienceOf(15*time.Second), at, 1, 1, 100, 1)
 				}
 				e.others("")
 			}

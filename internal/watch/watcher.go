@@ -315,7 +315,7 @@ func (w *Watcher) suffering(e *entity, at time.Time, surprises map[told]float64)
 		var now event
 		before := *j
 		if t.seen.Equal(at) {
-			now = j.look(s.Golden, at, t.value, surprises[what], e.requests(w.opts.Window), len(e.others(s.Name)))
+			now = j.look(s.Golden, patienceOf(w.opts.Interval), at, t.value, surprises[what], e.requests(w.opts.Window), len(e.others(s.Name)))
 		} else {
 			now = j.miss()
 		}
