@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/tap"
 )
 
 // services are the gRPC names of the signals.
@@ -34,6 +35,7 @@ func (s *Server) grpcServer() *grpc.Server {
 		grpc.MaxConcurrentStreams(uint32(s.opts.MaxInFlight)),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.WaitForHandlers(true),
+		grpc.InTapHandle(s.expire),
 		// Goroutines that are used again have grown their stacks already.
 		grpc.NumStreamWorkers(uint32(min(s.opts.MaxInFlight, 4*runtime.GOMAXPROCS(0)))),
 		// Exporters ping idle connections every 10 to 30 s.
@@ -76,22 +78,58 @@ func (s *Server) tryGRPC(ctx context.Context, sig Signal, decode func(any) error
 			return nil, err
 		}
 	}
-	release, ok := s.admit()
-	if !ok {
-		return nil, s.overloaded()
-	}
-	defer release()
-	req := raw{pool: &s.buffers}
+	req := received{server: s}
+	defer req.giveBack()
 	if err := decode(&req); err != nil {
 		return nil, err
 	}
-	defer s.buffers.put(req.bytes)
-	size := int64(len(req.bytes))
-	if !s.hold(size) {
-		return nil, s.full()
+	if req.refused != nil {
+		return nil, req.refused
 	}
-	defer s.held.Add(-size)
 	return s.export(ctx, sig, protobuf, req.bytes)
+}
+
+// received is a request that a sender has sent whole: only then does it take a
+// place among the requests in flight, and memory. grpc-go holds what came of it
+// before, for as long as the deadline of the stream.
+type received struct {
+	server  *Server
+	bytes   []byte
+	held    int64
+	release func()
+	refused error // there is no place, or no memory
+}
+
+func (r *received) take(data mem.BufferSlice) {
+	var ok bool
+	if r.release, ok = r.server.admit(); !ok {
+		r.release, r.refused = nil, r.server.overloaded()
+		return
+	}
+	if size := int64(data.Len()); r.server.hold(size) {
+		r.held = size
+	} else {
+		r.refused = r.server.full()
+		return
+	}
+	r.bytes = r.server.buffers.get(data.Len())
+	data.CopyTo(r.bytes)
+}
+
+func (r *received) giveBack() {
+	r.server.buffers.put(r.bytes)
+	r.server.held.Add(-r.held)
+	if r.release != nil {
+		r.release()
+	}
+}
+
+// expire gives a stream the time that a request over HTTP has: to be sent, and to
+// be taken.
+func (s *Server) expire(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	limited, cancel := context.WithTimeout(ctx, s.opts.ReadTimeout+s.opts.SinkTimeout)
+	context.AfterFunc(ctx, cancel) // grpc-go ends its context with the stream
+	return limited, nil
 }
 
 // authenticate gives the token of an Authorization header to the hook.
@@ -110,10 +148,7 @@ func (s *Server) authenticate(ctx context.Context, header string) error {
 }
 
 // raw is a message that is left as bytes.
-type raw struct {
-	bytes []byte
-	pool  *bufferPool // where bytes of a received message come from; nil: the heap
-}
+type raw struct{ bytes []byte }
 
 // rawCodec moves raw messages.
 type rawCodec struct{}
@@ -129,15 +164,13 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	m, ok := v.(*raw)
-	if !ok {
+	switch m := v.(type) {
+	case *received:
+		m.take(data)
+	case *raw:
+		m.bytes = data.Materialize() // a copy: data is freed on return
+	default:
 		return fmt.Errorf("unmarshal %T: only raw messages are received", v)
 	}
-	if m.pool == nil {
-		m.bytes = data.Materialize() // a copy: data is freed on return
-		return nil
-	}
-	m.bytes = m.pool.get(data.Len())
-	data.CopyTo(m.bytes)
 	return nil
 }
