@@ -132,6 +132,9 @@ func (v *visit) book(id string) (*bookBody, error) {
 	}
 	b.Lines, b.Draft, b.Admin = sourceLines(b.Source, nil), b.Source, v.may(auth.Administer, "")
 	b.Operate = len(v.who.Scopes(auth.Operate)) > 0
+	if b.Tab == "try" && !b.Operate {
+		b.Tab = "source"
+	}
 	switch b.Tab {
 	case "versions":
 		return b, v.versions(b, path)
