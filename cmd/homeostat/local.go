@@ -24,6 +24,7 @@ func local() cli.Local {
 		Demo:          runDemo,
 		ConfigDefault: app.DefaultYAML,
 		ConfigCheck:   checkConfig,
+		StoreMigrate:  migrateStore,
 		PlaybooksCheck: func(files []playbook.File) playbook.Problems {
 			c := app.Default()
 			return app.CheckPlaybooks(&c, files)
@@ -48,6 +49,18 @@ func up(ctx context.Context, path string, named bool, _, stderr io.Writer) int {
 		return cli.ExitFailed
 	}
 	return cli.ExitOK
+}
+
+func migrateStore(ctx context.Context, path string, named bool, from string, progress func(string, int64)) error {
+	cfg, problems := app.Load(path, named, os.Environ())
+	if len(problems) > 0 {
+		lines := make([]string, len(problems))
+		for i, p := range problems {
+			lines[i] = p.String()
+		}
+		return errors.New(strings.Join(lines, "\n"))
+	}
+	return app.MigrateStore(ctx, &cfg, from, progress)
 }
 
 func checkConfig(path string, named bool) []config.Problem {

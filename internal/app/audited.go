@@ -19,7 +19,7 @@ func (c *Config) AuditHeadFile() string { return filepath.Join(c.DataDir, "audit
 // openAudit seals the record of who did what, and begins it.
 func (s *Server) openAudit(ctx context.Context) error {
 	sealer := audit.NewSealer(audit.SealerOptions{Store: s.store, Anchor: s.cfg.AuditHeadFile(), Clock: s.clock.Now, Logger: s.log})
-	s.add("audit", sealer.Run)
+	s.add("audit", func(ctx context.Context) error { return s.share.While(ctx, dutyAudit, sealer.Run) })
 	config, err := json.Marshal(s.cfg)
 	if err != nil {
 		return heal.Errorf(heal.Internal, "digest of the configuration", "%w", err)

@@ -25,6 +25,7 @@ type census struct {
 	topology *topology.Map
 	home     heal.Scope
 	named    []instances // by the configuration
+	clock    func() time.Time // that of those who ask
 	log      *slog.Logger
 
 	mu       sync.Mutex
@@ -60,8 +61,8 @@ const (
 
 // censusOf makes the census of a configuration; it knows nothing before its
 // first look.
-func censusOf(s store.Store, m *topology.Map, c *Config, log *slog.Logger) *census {
-	n := &census{store: s, topology: m, home: c.HomeScope(), log: log, cases: map[heal.IncidentID]sick{}}
+func censusOf(s store.Store, m *topology.Map, c *Config, clock func() time.Time, log *slog.Logger) *census {
+	n := &census{store: s, topology: m, home: c.HomeScope(), clock: clock, log: log, cases: map[heal.IncidentID]sick{}}
 	for _, p := range c.Drivers.Processes {
 		n.named = append(n.named, instances{heal.EntityID(p.Entity), max(p.Instances, 1)})
 	}
@@ -142,7 +143,7 @@ func (n *census) look(ctx context.Context) error {
 	if all || len(changed)+len(gone) > 0 {
 		n.standing = nil
 	}
-	n.seen, n.at = now, time.Now()
+	n.seen, n.at = now, n.clock()
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 type Config struct {
 	DataDir   string          `yaml:"data_dir" doc:"Everything Homeostat keeps: records, metrics, telemetry, tokens."`
 	Scope     ScopeConfig     `yaml:"scope" doc:"Where what this server watches lives."`
+	Store     StoreConfig     `yaml:"store" doc:"Where the record is kept: cases, runs, audit."`
 	Log       LogConfig       `yaml:"log" doc:"Homeostat's own log, on standard error."`
 	Server    ServerConfig    `yaml:"server" doc:"The API, health and metrics."`
 	Page      PageConfig      `yaml:"page" doc:"The page for browsers, on the same port."`
@@ -42,6 +43,13 @@ type ScopeConfig struct {
 	Tenant  string `yaml:"tenant" doc:"Whose it is."`
 	Env     string `yaml:"env" doc:"As in prod or test."`
 	Cluster string `yaml:"cluster" doc:"Where it runs."`
+}
+
+// StoreConfig says where the record is kept.
+type StoreConfig struct {
+	DSN     string `yaml:"dsn" json:"-" doc:"A PostgreSQL database, as in postgres://homeostat@db.example.net:5432/homeostat?sslmode=verify-full; empty: a file in data_dir."`
+	DSNFile string `yaml:"dsn_file" doc:"A file with the DSN, where it holds a password."`
+	Shared  bool   `yaml:"shared" doc:"Several servers work on the database together, see docs/operations.md."`
 }
 
 // LogConfig configures Homeostat's own log.

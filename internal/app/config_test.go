@@ -121,6 +121,40 @@ drivers:
 	}
 }
 
+func TestWhatServersCannotShare(t *testing.T) {
+	text := `
+store: {shared: true, dsn: "postgres://db/homeostat", dsn_file: /etc/dsn}
+rules: {files: [a.yaml, a.yaml]}
+monitors:
+  - {name: a, entity: service/a, kind: process, target: /run/a.pid}
+drivers:
+  processes:
+    - {name: p, entity: service/p, command: [/bin/sleep]}
+`
+	_, problems := file.Parse("homeostat.yaml", []byte(text), nil)
+	lines := strings.Join(gotLines(problems), "\n")
+	for _, want := range []string{
+		"homeostat.yaml:2: store.dsn_file: is given besides store.dsn; expected either dsn or dsn_file",
+		"rules.files[1]: \"a.yaml\" is there already",
+		"metrics.remotes: is empty; expected a store of metrics that every server asks",
+		"otlp.grpc_listen: is \"127.0.0.1:4317\"; expected empty",
+		"otlp.http_listen: is \"127.0.0.1:4318\"; expected empty",
+		"monitors[0].kind: is process; expected http or tcp",
+		"drivers.processes[0]: is there; expected none",
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("no problem says %q in:\n%s", want, lines)
+		}
+	}
+	if len(problems) != 7 {
+		t.Errorf("got %d problems, want 7:\n%s", len(problems), lines)
+	}
+	_, problems = file.Parse("homeostat.yaml", []byte("store: {shared: true}\n"), nil)
+	if lines := strings.Join(gotLines(problems), "\n"); !strings.Contains(lines, "store.shared: is true for a store in data_dir") {
+		t.Errorf("sharing a file is taken:\n%s", lines)
+	}
+}
+
 func gotLines(problems []config.Problem) []string {
 	lines := make([]string, len(problems))
 	for i, p := range problems {

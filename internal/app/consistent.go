@@ -32,6 +32,8 @@ func consistent(c *Config, report config.Report) {
 		d.at("loop.min_confidence", "between 0 and 1", "is %g", c.Loop.MinConfidence)
 	}
 	d.rates(&c.OTLP.Sampling)
+	d.store(c)
+	d.rules(c.Rules.Files)
 	d.guard(&c.Guard)
 	d.remotes(c.Metrics.Remotes)
 	d.monitors(c.Monitors)
@@ -101,6 +103,46 @@ func (d checker) addresses(c *Config) {
 func (d checker) tls(key string, t TLSConfig) {
 	if (t.CertFile == "") != (t.KeyFile == "") {
 		d.at(key, "both cert_file and key_file, or neither", "has only one of them")
+	}
+}
+
+// store finds what cannot work when several servers share a database: each
+// would see and touch only what is near it.
+func (d checker) store(c *Config) {
+	if c.Store.DSN != "" && c.Store.DSNFile != "" {
+		d.at("store.dsn_file", "either dsn or dsn_file", "is given besides store.dsn")
+	}
+	if !c.Store.Shared {
+		return
+	}
+	if c.Store.DSN == "" && c.Store.DSNFile == "" {
+		d.at("store.shared", "a PostgreSQL database in store.dsn or store.dsn_file", "is true for a store in data_dir, which one server alone can use")
+	}
+	if len(c.Metrics.Remotes) == 0 {
+		d.at("metrics.remotes", "a store of metrics that every server asks, because store.shared is true", "is empty")
+	}
+	for key, addr := range map[string]string{"otlp.grpc_listen": c.OTLP.GRPCListen, "otlp.http_listen": c.OTLP.HTTPListen} {
+		if addr != "" {
+			d.at(key, "empty, because store.shared is true and what one server takes in the others do not see", "is %q", addr)
+		}
+	}
+	for i := range c.Drivers.Processes {
+		d.at(fmt.Sprintf("drivers.processes[%d]", i), "none, because store.shared is true and only one server is on the host of a process", "is there")
+	}
+	for i, m := range c.Monitors {
+		if m.Kind == "process" {
+			d.at(fmt.Sprintf("monitors[%d].kind", i), "http or tcp, because store.shared is true and only one server is on the host of a process", "is process")
+		}
+	}
+}
+
+func (d checker) rules(files []string) {
+	seen := map[string]bool{}
+	for i, f := range files {
+		if seen[f] {
+			d.at(fmt.Sprintf("rules.files[%d]", i), "a file of its own", "%q is there already", f)
+		}
+		seen[f] = true
 	}
 }
 

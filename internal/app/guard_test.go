@@ -131,7 +131,7 @@ func counted(t *testing.T) (*census, *sqlite.DB) {
 	for _, host := range []string{"a", "b", "c", "d", "e", "f"} {
 		c.Monitors = append(c.Monitors, MonitorConfig{Name: host, Entity: "host/" + host})
 	}
-	return censusOf(db, m, &c, slog.New(slog.DiscardHandler)), db
+	return censusOf(db, m, &c, time.Now, slog.New(slog.DiscardHandler)), db
 }
 
 func keepCases(t *testing.T, db *sqlite.DB, incidents ...heal.Incident) {

@@ -16,7 +16,6 @@ import (
 	"github.com/homeostat/homeostat/internal/probe"
 	"github.com/homeostat/homeostat/internal/series"
 	"github.com/homeostat/homeostat/internal/store"
-	"github.com/homeostat/homeostat/internal/store/sqlite"
 	"github.com/homeostat/homeostat/internal/telemetry"
 	"github.com/homeostat/homeostat/internal/watch"
 	"github.com/homeostat/homeostat/internal/wire"
@@ -46,7 +45,7 @@ type reading struct {
 	delivery series.DeliveryStats
 	outbox   *notify.Stats          // nil: no channel is configured
 	beats    *notify.HeartbeatStats // nil: none is configured
-	store    sqlite.Stats
+	store    store.Stats
 	watch    *watch.Stats  // nil: it is off
 	moved    time.Duration // of the store's clock
 	slow     *slowReading  // nil: the stores could not be asked

@@ -20,6 +20,7 @@ func workMetrics() []observed {
 		}},
 		{"homeostat.store.updates", "{update}", "Updates of the record that were made durable.", true, func(r *reading, to put) { to(float64(r.store.Updates)) }},
 		{"homeostat.store.commits", "{commit}", "Commits that made updates durable; updates that come at once share one.", true, func(r *reading, to put) { to(float64(r.store.Commits)) }},
+		{"homeostat.store.retries", "{try}", "Updates and reads begun again because the database was away.", true, func(r *reading, to put) { to(float64(r.store.Retries)) }},
 		{"homeostat.store.refused", "{update}", "Updates refused because too many waited.", true, func(r *reading, to put) { to(float64(r.store.Refused)) }},
 		{"homeostat.store.waiting", "{update}", "Updates that wait for their turn.", false, func(r *reading, to put) { to(float64(r.store.Waiting)) }},
 		{"homeostat.store.clock.moved", "s", "By how much the store's clock is ahead of the time that passed, or behind it if negative; 0 while the two agree to 10 s. While it is not 0, nothing automatic is begun.", false, func(r *reading, to put) {

@@ -68,6 +68,9 @@ func (s *Server) openProbes() (err error) {
 	}
 	s.probes, err = probe.New(probe.Options{
 		Monitors: configs, Logger: s.log, Resend: s.cfg.Rules.Resend.Std(),
+		While: func(ctx context.Context, monitor string, probing func(context.Context) error) error {
+			return s.share.While(ctx, dutyOfMonitor(monitor), probing)
+		},
 		Sink: func(ctx context.Context, t probe.Transition) error {
 			a := transitionAlert(t, s.cfg.HomeScope(), intervals[t.State.Name])
 			if t.From == probe.Unknown && t.State.Status == probe.Up {
@@ -97,27 +100,58 @@ func (s *Server) fires(ctx context.Context, fingerprint string) (known bool, err
 func (s *Server) openSensors(context.Context) error {
 	s.add("monitors", s.probes.Run)
 	if s.watch != nil {
-		s.add("watch", s.watch.Run)
+		s.add("watch", func(ctx context.Context) error { return s.share.While(ctx, dutyWatch, s.watch.Run) })
 	}
 	files, err := s.ruleFiles()
 	if err != nil {
 		return err
 	}
-	s.rules = series.NewRules(s.series, series.RulesOptions{Interval: s.cfg.Rules.Interval.Std(), ResendDelay: s.cfg.Rules.Resend.Std(), Logger: slog.New(quiet{s.log.Handler()})},
-		func(ctx context.Context, found []series.RuleAlert) error {
-			alerts := make([]heal.Alert, len(found))
-			for i, a := range found {
-				alerts[i] = ruleAlert(a, s.cfg.HomeScope())
-			}
-			return s.loop.Accept(ctx, "rules", alerts)
-		})
-	if err := s.rules.Load(files...); err != nil {
-		return heal.Wrap("rules", err)
+	opts := series.RulesOptions{
+		Interval: s.cfg.Rules.Interval.Std(), ResendDelay: s.cfg.Rules.Resend.Std(), Everywhere: s.cfg.Store.Shared, Logger: slog.New(quiet{s.log.Handler()}),
 	}
-	s.add("rules", s.rules.Run)
-	s.add("topology", s.keepTopology)
-	s.add("housekeeping", s.keepHouse)
+	for _, file := range files {
+		r := series.NewRules(s.series, opts, s.takeRuleAlerts)
+		if err := r.Load(file); err != nil {
+			return heal.Wrap("rules", err)
+		}
+		s.rules = append(s.rules, r)
+		s.add("rules of "+file.Name, func(ctx context.Context) error { return s.share.While(ctx, dutyOfRules(file.Name), r.Run) })
+	}
+	if !s.cfg.Store.Shared { // else no spans come in here that would say anything of it
+		s.add("topology", s.keepTopology)
+	}
+	s.add("housekeeping", func(ctx context.Context) error { return s.share.While(ctx, dutyHouse, s.keepHouse) })
 	return nil
+}
+
+func (s *Server) takeRuleAlerts(ctx context.Context, found []series.RuleAlert) error {
+	alerts := make([]heal.Alert, len(found))
+	for i, a := range found {
+		alerts[i] = ruleAlert(a, s.cfg.HomeScope())
+	}
+	return s.loop.Accept(ctx, "rules", alerts)
+}
+
+// rules are the rule files, each evaluated by itself so that servers can divide
+// them.
+type rules []*series.Rules
+
+// Status gives the state of every rule that is evaluated here.
+func (all rules) Status() (list []series.RuleStatus) {
+	for _, r := range all {
+		list = append(list, r.Status()...)
+	}
+	return list
+}
+
+// DeliveryStats gives the counts so far.
+func (all rules) DeliveryStats() (sum series.DeliveryStats) {
+	for _, r := range all {
+		one := r.DeliveryStats()
+		sum.Delivered += one.Delivered
+		sum.Failed += one.Failed
+	}
+	return sum
 }
 
 func (s *Server) ruleFiles() ([]series.RuleFile, error) {

@@ -21,6 +21,7 @@ import (
 	"github.com/homeostat/homeostat/internal/gateway"
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/lease"
 	"github.com/homeostat/homeostat/internal/loop"
 	"github.com/homeostat/homeostat/internal/notify"
 	"github.com/homeostat/homeostat/internal/obs"
@@ -28,7 +29,6 @@ import (
 	"github.com/homeostat/homeostat/internal/probe"
 	"github.com/homeostat/homeostat/internal/series"
 	"github.com/homeostat/homeostat/internal/store"
-	"github.com/homeostat/homeostat/internal/store/sqlite"
 	"github.com/homeostat/homeostat/internal/telemetry/embedded"
 	"github.com/homeostat/homeostat/internal/topology"
 	"github.com/homeostat/homeostat/internal/watch"
@@ -51,8 +51,10 @@ type Server struct {
 	closers []func() error // in the order of opening
 	parts   []part         // in the order of starting
 
-	store     *sqlite.DB
+	id        string // of this server, over restarts
+	store     record
 	clock     *store.Clock // of everything that is decided, done and recorded; signals keep the wall's
+	share     *lease.Share // among the servers on the store; nil: this one is alone
 	audited   store.Store  // the store, for what people ask for
 	audit     *audit.Recorder
 	accounts  *auth.Accounts
@@ -62,7 +64,7 @@ type Server struct {
 	topology  *topology.Map
 	probes    *probe.Set
 	watch     *watch.Watcher // nil: off
-	rules     *series.Rules
+	rules     rules
 	drivers   *drivers
 	channel   notify.Channel // nil: none is configured
 	outbox    *notify.Outbox
@@ -167,25 +169,6 @@ func (s *Server) checkAddresses(context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (s *Server) openStore(ctx context.Context) (err error) {
-	if s.store, err = sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(s.cfg.DataDir, "homeostat.db")}); err != nil {
-		return err
-	}
-	s.onClose(s.store.Close)
-	if s.clock, err = store.NewClock(ctx, s.store, store.ClockOptions{Server: heal.NewID(time.Now(), rand.Reader), Marks: store.MarksIn(s.store), Logger: s.log}); err != nil {
-		return err
-	}
-	s.add("clock", s.clock.Run)
-	s.audit = audit.NewRecorder(s.clock.Now, rand.Reader)
-	s.audited = s.audit.Wrap(s.store)
-	s.accounts = auth.New(s.audited, auth.Options{Now: s.clock.Now})
-	created, err := auth.FirstStart(ctx, s.accounts, s.cfg.TokenFile())
-	if created {
-		s.log.Info("first start: wrote the operator token", slog.String("file", s.cfg.TokenFile()))
-	}
-	return err
 }
 
 func (s *Server) openTelemetry(context.Context) (err error) {
@@ -294,7 +277,7 @@ func (s *Server) openGuard(ctx context.Context) (err error) {
 	if s.limits, err = s.cfg.Guard.limits(); err != nil {
 		return err
 	}
-	c := censusOf(s.store, s.topology, &s.cfg, s.log)
+	c := censusOf(s.store, s.topology, &s.cfg, s.clock.Now, s.log)
 	if err := c.look(ctx); err != nil {
 		return heal.Wrap("count what is bad", err)
 	}
@@ -319,7 +302,7 @@ func (s *Server) openLoop(ctx context.Context) error {
 	}
 	library := engine.Playbooks{Specs: specs}
 	opts := engine.Options{
-		Owner: heal.NewID(time.Now(), rand.Reader), Sole: true, Limits: s.limits, Live: now{metrics{s.series}},
+		Owner: heal.NewID(time.Now(), rand.Reader), Sole: s.share == nil, Limits: s.limits, Live: now{metrics{s.series}},
 		Clock: s.clock.Now, Leapt: s.clock.Leapt, Entropy: rand.Reader, Logger: s.log, Metrics: counts, Tracer: s.obs.Tracer,
 	}
 	listener := &lateListener{outbox: s.outbox}
@@ -335,7 +318,7 @@ func (s *Server) openLoop(ctx context.Context) error {
 	s.openWatch()
 	c := s.cfg.Loop
 	s.loop = loop.New(loop.Parts{
-		Store: s.audited, Audit: s.audit, Engine: runner{s.engine, dry}, Catalog: s.shelf.catalog, Topology: s.topology,
+		Store: s.audited, Audit: s.audit, Share: s.share, Engine: runner{s.engine, dry}, Catalog: s.shelf.catalog, Topology: s.topology,
 		Metrics: metrics{s.series}, Logs: logs{s.telemetry}, Probes: probes{s.probes}, Notifier: told{s.outbox}, Watched: watched{s.watch},
 	}, loop.Options{
 		Scope: s.cfg.HomeScope(), Settle: max(c.Settle.Std(), zeroMeant), Window: c.Window.Std(), Verify: c.VerifyWindow.Std(), Baseline: c.Baseline.Std(),

@@ -29,6 +29,7 @@ const (
 	Began   Act = "began"   // a run began
 	Ended   Act = "ended"   // a run, or its rollback, ended
 	Started Act = "started" // a server started with a configuration
+	Moved   Act = "moved"   // the record came from another store
 )
 
 // System is the actor of what the product does by itself.

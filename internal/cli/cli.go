@@ -47,6 +47,10 @@ type Local struct {
 	// ConfigDefault is the default configuration as a commented file.
 	ConfigDefault func() []byte
 
+	// StoreMigrate brings the store of a configuration to this version's schema;
+	// from is the file of an embedded store to copy into it, or empty.
+	StoreMigrate func(ctx context.Context, configPath string, named bool, from string, progress func(table string, records int64)) error
+
 	// ConfigCheck gives every mistake of a configuration.
 	ConfigCheck func(path string, named bool) []config.Problem
 

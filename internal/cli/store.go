@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,7 @@ import (
 )
 
 func (s *session) store() *cobra.Command {
-	return group("store", "The record as a whole: copies and damage", "  homeostat store backup homeostat.backup", s.storeBackup(), s.storeCheck())
+	return group("store", "The record as a whole: copies, damage, migration", "  homeostat store backup homeostat.backup", s.storeBackup(), s.storeCheck(), s.storeMigrate())
 }
 
 func (s *session) storeBackup() *cobra.Command {
@@ -50,6 +51,54 @@ func (s *session) storeBackup() *cobra.Command {
 		},
 	}
 }
+
+func (s *session) storeMigrate() *cobra.Command {
+	c := &cobra.Command{
+		Use: "migrate", Short: "Bring the store to this version's schema, or move it to PostgreSQL", Args: cobra.NoArgs,
+		Long: "Brings the store of the configuration to this version's schema, after a copy, as the start of\n" +
+			"a server would; needs no server. With --from it also copies an embedded store, whose server is\n" +
+			"stopped, into the store of the configuration, which must be empty: so a record moves to the\n" +
+			"database in store.dsn.",
+		Example: "  homeostat store migrate --config /etc/homeostat.yaml\n  homeostat store migrate --from homeostat-data/homeostat.db",
+	}
+	file := configFlag(c)
+	from := c.Flags().String("from", "", "file of the embedded store to copy")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if s.local.StoreMigrate == nil {
+			return wrong("this command has no store")
+		}
+		path, named := file()
+		out := struct {
+			Tables  int   `json:"tables"`
+			Records int64 `json:"records"`
+		}{}
+		copied := map[string]int64{}
+		err := s.local.StoreMigrate(c.Context(), path, named, *from, func(table string, records int64) {
+			if _, known := copied[table]; !known || records%progressEvery == 0 {
+				fmt.Fprintf(s.stderr, "copying %s: %d records\n", table, records)
+			}
+			copied[table] = records
+		})
+		if err != nil {
+			return &failure{code: ExitFailed, text: err.Error()}
+		}
+		for _, n := range copied {
+			out.Tables++
+			out.Records += n
+		}
+		return s.show(out, func(p *page) {
+			if *from == "" {
+				p.line("the store has the schema of this version")
+				return
+			}
+			p.line("copied %s of %s", count(int(out.Records), "record"), count(out.Tables, "table"))
+		})
+	}
+	return c
+}
+
+// progressEvery is after how many records of a table progress is told.
+const progressEvery = 10_000
 
 func (s *session) storeCheck() *cobra.Command {
 	return &cobra.Command{

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"log/slog"
 	"maps"
@@ -70,6 +71,10 @@ func NewShare(s store.Store, o ShareOptions) *Share {
 	return &Share{store: s, opts: o, held: map[string]int64{}, leaving: map[string]bool{}, at: map[string]int{}, changed: make(chan struct{})}
 }
 
+// Join takes part for the first time; Run goes on. The error is of kind Conflict
+// if a server uses the store alone.
+func (s *Share) Join(ctx context.Context) error { return s.round(ctx) }
+
 // Run takes part until ctx ends, then leaves.
 func (s *Share) Run(ctx context.Context) error {
 	ticker := time.NewTicker(s.opts.Every)
@@ -122,11 +127,14 @@ func (s *Share) round(ctx context.Context) error {
 
 func (s *Share) take(tx store.Tx) (seen, error) {
 	now := s.opts.Clock()
+	if l, err := Look(tx, alone); err != nil || l.Held(now) {
+		return seen{}, errors.Join(err, inUse(l))
+	}
 	me, err := Acquire(tx, memberPrefix+s.opts.Member, s.opts.Member, s.opts.TTL, now)
 	if err != nil {
 		return seen{}, err
 	}
-	members, err := s.alive(tx, now)
+	members, err := alive(tx, now, true)
 	if err != nil {
 		return seen{}, err
 	}
@@ -159,8 +167,38 @@ func (s *Share) take(tx store.Tx) (seen, error) {
 	return out, nil
 }
 
-// alive lists the members, and forgets those that are long gone.
-func (s *Share) alive(tx store.Tx, now time.Time) (members []string, err error) {
+// alone is the lease of a server that does not share its store.
+const alone = "alone"
+
+// Alone takes the store for one server that does not share it, or renews that
+// for ttl. The error is of kind Conflict if another server uses the store.
+func Alone(tx store.Tx, server string, ttl time.Duration, now time.Time) error {
+	members, err := alive(tx, now, false)
+	if err != nil {
+		return err
+	}
+	if len(members) > 0 {
+		return heal.Errorf(heal.Conflict, "use the store alone", "%d servers share it", len(members))
+	}
+	l, err := Acquire(tx, alone, server, ttl, now)
+	if heal.Is(err, heal.Conflict) {
+		return inUse(l)
+	}
+	return err
+}
+
+// LeaveAlone gives up what Alone took.
+func LeaveAlone(tx store.Tx, server string) error { return Release(tx, alone, server) }
+
+func inUse(l Lease) error {
+	if l.Holder == "" {
+		return nil
+	}
+	return heal.Errorf(heal.Conflict, "use the store", "server %s uses it alone since %s", l.Holder, l.Since.UTC().Format(time.RFC3339))
+}
+
+// alive lists the members, and forgets those that are long gone if tidy says so.
+func alive(tx store.Tx, now time.Time, tidy bool) (members []string, err error) {
 	rows, err := kind.All(tx, store.Query{Where: []store.Cond{{Column: "key", Op: store.Ge, Value: memberPrefix}, {Column: "key", Op: store.Lt, Value: after(memberPrefix)}}})
 	if err != nil {
 		return nil, err
@@ -169,7 +207,7 @@ func (s *Share) alive(tx store.Tx, now time.Time) (members []string, err error) 
 		switch l := &rows[i].Value; {
 		case l.Held(now):
 			members = append(members, l.Holder)
-		case now.Sub(l.Until) > forget && now.Sub(l.Since) > forget:
+		case tidy && now.Sub(l.Until) > forget && now.Sub(l.Since) > forget:
 			if err := tx.Delete(store.Leases, l.Resource); err != nil {
 				return nil, err
 			}

@@ -106,8 +106,12 @@ func (r *Rules) Load(files ...RuleFile) error {
 	return r.update(r.manager)
 }
 
-// Run evaluates until ctx ends.
+// Run evaluates until ctx ends. Called again, it knows of no alert that fires:
+// another server may have evaluated meanwhile.
 func (r *Rules) Run(ctx context.Context) error {
+	r.boxesMu.Lock()
+	clear(r.boxes)
+	r.boxesMu.Unlock()
 	r.mu.Lock()
 	manager := rules.NewManager(&rules.ManagerOptions{
 		NameValidationScheme: model.UTF8Validation,

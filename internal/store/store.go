@@ -5,7 +5,7 @@
 // Its one invariant: when Update returns nil, what it wrote survives a crash of
 // the process and of the machine; when it returns an error, nothing was
 // written. The contract is small so that several engines can keep it
-// (store/sqlite now); store/storetest is the suite they all pass. It is not for
+// (store/sqlite, store/postgres); store/storetest is the suite they all pass. It is not for
 // telemetry (see telemetry and series) and knows no domain rules.
 package store
 
@@ -33,6 +33,15 @@ type Store interface {
 	Now(ctx context.Context) (time.Time, error)
 
 	Close() error
+}
+
+// Stats counts what an engine did since it was opened.
+type Stats struct {
+	Updates uint64 // updates made durable
+	Commits uint64 // commits that made them so
+	Retries uint64 // tries of updates and views begun again because the database was away
+	Refused uint64 // updates refused because the queue was full
+	Waiting int    // updates in the queue now
 }
 
 // Reader reads one snapshot.

@@ -21,20 +21,24 @@ import (
 // scene is one run of the six steps in a world that remembers.
 type scene struct {
 	*house
+	on    engine
 	world *target
 	log   string // of the starts of the process
 	order string // the Idempotency-Key of the order, so that it may be given twice
 }
 
-func newScene(t *testing.T) *scene {
+func newScene(t *testing.T, on engine) *scene {
 	t.Helper()
 	world := newTarget(t)
 	log := filepath.Join(t.TempDir(), "starts.log")
-	h := newHouse(t,
-		settings{"drivers": settings{"processes": []settings{patient(t, "cart", "service/cart", log)}}},
+	more := settings{"drivers": settings{"processes": []settings{patient(t, "cart", "service/cart", log)}}}
+	if on.store != nil {
+		more["store"] = on.store(t)
+	}
+	h := newHouse(t, more,
 		book(t, "six-steps", map[string]string{"target": world.URL}),
 	)
-	s := &scene{house: h, world: world, log: log, order: "the-order"}
+	s := &scene{house: h, on: on, world: world, log: log, order: "the-order"}
 	world.whenCalled(s.greet)
 	return s
 }
@@ -142,17 +146,16 @@ func (s *scene) check(end form.Run) {
 	}
 }
 
-// crashCalls are the system calls by which a trace shows when to kill, and
-// delay keeps the thread that has made a write durable from going on while the
-// server is killed, in microseconds.
-const (
-	crashCalls = "read,pwrite64,fsync,fdatasync"
-	delay      = "inject=fsync,fdatasync:delay_exit=30000"
-)
-
 // TestE2ECrashAfterEveryWrite kills the server with SIGKILL right after each
 // durable write of a run of six steps, starts it again and lets it finish.
 func TestE2ECrashAfterEveryWrite(t *testing.T) {
+	for _, on := range engines {
+		t.Run(on.name, func(t *testing.T) { crashAfterEveryWrite(t, on) })
+	}
+}
+
+func crashAfterEveryWrite(t *testing.T, on engine) {
+	t.Helper()
 	const most = 100 // far more than six steps can need
 	writes, asked := 0, 0
 	for n := 1; ; n++ {
@@ -161,11 +164,11 @@ func TestE2ECrashAfterEveryWrite(t *testing.T) {
 		}
 		killed := false
 		ok := t.Run(fmt.Sprintf("write %d", n), func(t *testing.T) {
-			s := newScene(t)
+			s := newScene(t, on)
 			seen := 0
 			var questions int
 			killed, questions = s.crashWhen(func(e *syscallEvent) bool {
-				if strings.HasSuffix(e.name, "sync") && e.result == "0" {
+				if on.durable(e) {
 					seen++
 				}
 				return seen == n
@@ -187,18 +190,25 @@ func TestE2ECrashAfterEveryWrite(t *testing.T) {
 // end of each step is on disk: before the driver is called, and before anybody
 // acts on its result.
 func TestE2ECrashAtEveryStep(t *testing.T) {
+	for _, on := range engines {
+		t.Run(on.name, func(t *testing.T) { crashAtEveryStep(t, on) })
+	}
+}
+
+func crashAtEveryStep(t *testing.T, on engine) {
+	t.Helper()
 	for _, task := range []string{"start", "announce", "pause", "charge", "restart", "finish"} {
 		for _, phase := range []string{"started", "finished"} {
 			if task == "pause" && phase == "finished" {
 				continue // the end of a timer is no driver's result: it has no line of its own
 			}
 			t.Run(task+" "+phase, func(t *testing.T) {
-				s := newScene(t)
+				s := newScene(t, on)
 				line := regexp.MustCompile(`\\"phase\\":\\"` + phase + `\\",\\"step\\":\\"[^"]*/` + task + `/1\\"`)
 				written := false
 				killed, asked := s.crashWhen(func(e *syscallEvent) bool {
-					written = written || e.isWrite() && line.MatchString(e.args)
-					return written && e.isSync()
+					written = written || on.writes(e) && line.MatchString(e.args)
+					return written && on.durable(e)
 				})
 				if !killed {
 					t.Fatalf("the trace shows no durable line %q of %s in the journal", phase, task)
@@ -220,15 +230,14 @@ func TestE2ECrashAtEveryStep(t *testing.T) {
 // killed is false if the moment never came. asked counts what people were asked.
 func (s *scene) crashWhen(moment func(*syscallEvent) bool) (killed bool, asked int) {
 	s.t.Helper()
-	tr := s.traced(crashCalls, "-e", delay)
+	tr := s.traced(s.on.calls, "-e", s.on.delay)
 	var struck atomic.Pointer[syscallEvent]
 	pid := s.pid
 	go func() { // until the trace ends, at the latest with the test
 		ordered := false
 		for e := tr.next(); e != nil; e = tr.next() {
 			ordered = ordered || e.name == "read" && strings.Contains(e.args, "POST /api/v1/playbooks/six-steps/runs")
-			if ordered && struck.Load() == nil && moment(e) {
-				struck.Store(e)
+			if ordered && struck.Load() == nil && moment(e) && struck.CompareAndSwap(nil, e) {
 				_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
 			}
 		}
@@ -238,7 +247,8 @@ func (s *scene) crashWhen(moment func(*syscallEvent) bool) (killed bool, asked i
 	if id != "" {
 		s.untilOverOrDead(id)
 	}
-	if e := struck.Load(); e != nil {
+	if e := struck.Load(); e != nil || !struck.CompareAndSwap(nil, &syscallEvent{}) { // from here on nothing kills it
+		e = struck.Load()
 		s.gone()
 		s.t.Logf("killed once %s was on disk", strings.TrimPrefix(e.file, s.dir))
 		s.start()
@@ -270,25 +280,30 @@ func TestE2ECrashInCall(t *testing.T) {
 		{"finish", 0},
 	}
 	for _, tt := range tests {
-		t.Run(tt.task, func(t *testing.T) {
-			s := newScene(t)
-			s.start()
-			var once atomic.Bool
-			s.world.whenCalled(func(c call, gone <-chan struct{}) {
-				s.greet(c, gone)
-				if c.task == tt.task && once.CompareAndSwap(false, true) {
-					s.crash()
-					<-gone
-				}
-			})
-			id := s.give()
-			<-s.server.ended
-			s.start()
-			end, asked := s.finish(id)
-			s.check(end)
-			if asked != tt.asked {
-				t.Errorf("questions to a person: got %d, want %d", asked, tt.asked)
-			}
-		})
+		for _, on := range engines {
+			t.Run(tt.task+" on "+on.name, func(t *testing.T) { crashInCall(t, on, tt.task, tt.asked) })
+		}
+	}
+}
+
+func crashInCall(t *testing.T, on engine, task string, questions int) {
+	t.Helper()
+	s := newScene(t, on)
+	s.start()
+	var once atomic.Bool
+	s.world.whenCalled(func(c call, gone <-chan struct{}) {
+		s.greet(c, gone)
+		if c.task == task && once.CompareAndSwap(false, true) {
+			s.crash()
+			<-gone
+		}
+	})
+	id := s.give()
+	<-s.server.ended
+	s.start()
+	end, asked := s.finish(id)
+	s.check(end)
+	if asked != questions {
+		t.Errorf("questions to a person: got %d, want %d", asked, questions)
 	}
 }

@@ -25,7 +25,7 @@ const durableCalls = "read,write,pwrite64,fsync,fdatasync,connect,execve,pidfd_s
 // answers with 2xx is on disk before, and that what it does to the world is
 // intended on disk before.
 func TestE2EDurability(t *testing.T) {
-	s := newScene(t)
+	s := newScene(t, embedded)
 	tr := s.traced(durableCalls)
 	var events []*syscallEvent
 	read := make(chan struct{})

@@ -48,5 +48,10 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the program under test: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if err := removeDatabases(); err != nil {
+		fmt.Fprintln(os.Stderr, "remove the databases:", err)
+		return 1
+	}
+	return code
 }

@@ -74,15 +74,6 @@ const (
 	readerIdle = time.Minute
 )
 
-// Stats counts since Open.
-type Stats struct {
-	Updates uint64 // updates made durable
-	Commits uint64 // commits that made them so
-	Retries uint64 // tries of updates and views begun again because the database was away
-	Refused uint64 // updates refused because the queue was full
-	Waiting int    // updates in the queue now
-}
-
 var _ store.Store = (*DB)(nil)
 
 // Open connects to the database and brings its schema up to date, after
@@ -342,7 +333,7 @@ func (db *DB) Now(ctx context.Context) (time.Time, error) {
 }
 
 // Stats gives the counts so far.
-func (db *DB) Stats() Stats {
+func (db *DB) Stats() store.Stats {
 	waiting, refused := db.turn.Stats()
-	return Stats{Updates: db.updates.Load(), Commits: db.commits.Load(), Retries: db.retries.Load(), Refused: refused, Waiting: waiting}
+	return store.Stats{Updates: db.updates.Load(), Commits: db.commits.Load(), Retries: db.retries.Load(), Refused: refused, Waiting: waiting}
 }

@@ -48,14 +48,6 @@ type Options struct {
 	Busy    time.Duration // patience with a lock held by a foreign tool; 0: 5 s
 }
 
-// Stats counts since Open.
-type Stats struct {
-	Updates uint64 // updates made durable
-	Commits uint64 // commits that made them so
-	Refused uint64 // updates refused because the queue was full
-	Waiting int    // updates in the queue now
-}
-
 var _ store.Store = (*DB)(nil)
 
 // Open opens or creates the database and brings its schema up to date, after
@@ -239,7 +231,7 @@ func (db *DB) Wait(ctx context.Context, after store.Revision) (store.Revision, e
 func (db *DB) Now(context.Context) (time.Time, error) { return time.Now().UTC(), nil }
 
 // Stats gives the counts so far.
-func (db *DB) Stats() Stats {
+func (db *DB) Stats() store.Stats {
 	waiting, refused := db.turn.Stats()
-	return Stats{Updates: db.updates.Load(), Commits: db.commits.Load(), Refused: refused, Waiting: waiting}
+	return store.Stats{Updates: db.updates.Load(), Commits: db.commits.Load(), Refused: refused, Waiting: waiting}
 }
