@@ -24,7 +24,7 @@ type census struct {
 	store    store.Store
 	topology *topology.Map
 	home     heal.Scope
-	named    []instances // by the configuration
+	named    []instances      // by the configuration
 	clock    func() time.Time // that of those who ask
 	log      *slog.Logger
 
