@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/homeostat/homeostat/internal/store/pgtest"
 )
 
 // mountSmall makes a folder of its own small file system, in memory, until the
@@ -67,4 +69,26 @@ func TestE2EDiskFull(t *testing.T) {
 	p.start()
 	b := ballast{t, filepath.Join(data, "ballast")}
 	p.goThrough(trouble{begin: b.fill, end: b.drop, says: []string{"is full"}})
+}
+
+// TestE2EDatabaseDiskFull fills the disk of the database while a run is in
+// flight. PostgreSQL may give up there: it is started again once there is room.
+func TestE2EDatabaseDiskFull(t *testing.T) {
+	small := t.TempDir()
+	must(t, os.Chmod(filepath.Dir(small), 0o755)) // the database server runs as another user
+	mountSmall(t, small, "256m")
+	t.Setenv("TMPDIR", small) // where the database server lies
+	server := newServer(t)
+	p := newPatientHouse(t, settings{"store": settings{"dsn": databaseOf(t, server)}})
+	p.start()
+	b := ballast{t, filepath.Join(small, "ballast")}
+	p.goThrough(trouble{
+		begin: b.fill,
+		end: func() {
+			b.drop()
+			must(t, server.Stop(pgtest.Immediate))
+			must(t, server.Start())
+		},
+		says: []string{"No space left", "is full", "cannot be reached", "store"},
+	})
 }

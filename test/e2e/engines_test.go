@@ -55,9 +55,24 @@ func newDatabase(t *testing.T) string {
 	t.Helper()
 	postgres.once.Do(func() { postgres.server, postgres.err = pgtest.New() })
 	must(t, postgres.err)
-	name, err := postgres.server.Database(t.Context())
+	return databaseOf(t, postgres.server)
+}
+
+// newServer is a database server of a test's own.
+func newServer(t *testing.T) *pgtest.Server {
+	t.Helper()
+	server, err := pgtest.New()
 	must(t, err)
-	return postgres.server.DSN(name)
+	t.Cleanup(func() { must(t, server.Remove()) })
+	return server
+}
+
+// databaseOf gives the DSN of an empty database.
+func databaseOf(t *testing.T, server *pgtest.Server) string {
+	t.Helper()
+	name, err := server.Database(t.Context())
+	must(t, err)
+	return server.DSN(name)
 }
 
 // removeDatabases stops the server of newDatabase.

@@ -65,3 +65,14 @@ func TestE2EDatabaseLocked(t *testing.T) {
 	h := holder{t: t, words: []string{"sqlite3", filepath.Join(p.dir, "data", "homeostat.db")}, lock: ".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'held';\n"}
 	p.goThrough(trouble{begin: h.hold, end: h.release, says: []string{"another program holds a lock", "took nothing within"}})
 }
+
+// TestE2EDatabaseServerLocked has another program hold the row that every update
+// locks, in PostgreSQL.
+func TestE2EDatabaseServerLocked(t *testing.T) {
+	server := newServer(t)
+	dsn := databaseOf(t, server)
+	p := newPatientHouse(t, settings{"store": settings{"dsn": dsn}})
+	p.start()
+	h := holder{t: t, words: []string{server.Tool("psql"), "-qAt", dsn}, lock: "BEGIN;\nSELECT revision FROM store_state FOR UPDATE;\nSELECT 'held';\n"}
+	p.goThrough(trouble{begin: h.hold, end: h.release, says: []string{"another program holds a lock", "took nothing within", "lock"}})
+}

@@ -42,13 +42,7 @@ tasks:
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{t: t, world: newTarget(t)}
-	var err error
-	p.database, err = pgtest.New()
-	must(t, err)
-	t.Cleanup(func() { must(t, p.database.Remove()) })
-	name, err := p.database.Database(t.Context())
-	must(t, err)
+	p := &pair{t: t, world: newTarget(t), database: newServer(t)}
 	p.world.whenCalled(func(_ call, gone <-chan struct{}) { // so that calls are under way when a server dies
 		select {
 		case <-time.After(time.Duration(rand.IntN(400)) * time.Millisecond):
@@ -56,7 +50,7 @@ func newPair(t *testing.T) *pair {
 		}
 	})
 	shared := settings{
-		"store":   settings{"dsn": p.database.DSN(name), "shared": true},
+		"store":   settings{"dsn": databaseOf(t, p.database), "shared": true},
 		"metrics": settings{"remotes": []settings{{"url": p.world.URL}}},
 		"otlp":    settings{"grpc_listen": "", "http_listen": ""},
 		"watch":   settings{"enabled": false},
@@ -227,7 +221,7 @@ func TestE2ETakeover(t *testing.T) {
 	const together, within = 8, 15 * time.Second
 	p := newPair(t)
 	held := make(chan struct{})
-	p.world.whenCalled(func(c call, gone <-chan struct{}) {
+	p.world.whenCalled(func(_ call, gone <-chan struct{}) {
 		select {
 		case <-held:
 		case <-gone:

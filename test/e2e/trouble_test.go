@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -26,7 +27,7 @@ type patientHouse struct {
 	refused      []string // names of those that were not
 }
 
-func newPatientHouse(t *testing.T, more settings) *patientHouse {
+func newPatientHouse(t *testing.T, more settings, books ...playbook) *patientHouse {
 	t.Helper()
 	p := &patientHouse{world: newTarget(t)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -39,10 +40,8 @@ func newPatientHouse(t *testing.T, more settings) *patientHouse {
 		"monitors": []settings{{"name": "cart", "entity": "service/cart", "kind": "http", "target": server.URL, "interval": "300ms", "failures": 2}},
 		"loop":     settings{"settle": "1s", "verify_window": "2s", "min_confidence": 0},
 	}
-	for key, value := range more {
-		all[key] = value
-	}
-	p.house = newHouse(t, all, reviving("MonitorFailed", p.world.URL))
+	maps.Copy(all, more)
+	p.house = newHouse(t, all, append(books, reviving("MonitorFailed", p.world.URL))...)
 	return p
 }
 
@@ -63,11 +62,11 @@ func (p *patientHouse) goThrough(tr trouble) {
 	if len(p.refused) > 0 {
 		p.t.Fatalf("before the trouble %q were refused", p.refused)
 	}
-	called, go_ := make(chan struct{}, 10), make(chan struct{})
+	called, goOn := make(chan struct{}, 10), make(chan struct{})
 	p.world.whenCalled(func(_ call, gone <-chan struct{}) {
 		called <- struct{}{}
 		select {
-		case <-go_:
+		case <-goOn:
 		case <-gone:
 		}
 		p.sick.Store(false)
@@ -79,7 +78,7 @@ func (p *patientHouse) goThrough(tr trouble) {
 		p.t.Fatal("the service was not revived within 60s")
 	}
 	tr.begin()
-	close(go_)
+	close(goOn)
 	n := 0
 	var ready reply
 	defer func() { p.t.Logf("%d alerts sent at least; the last readiness: %s", n, ready) }()
