@@ -111,8 +111,10 @@ vuln: $(BIN)/govulncheck ## known vulnerabilities (asks the Go vulnerability dat
 	$(BIN)/govulncheck ./...
 
 .PHONY: tidy-check
-tidy-check: ## go.mod and go.sum hold what the code needs, no more
+tidy-check: ## go.mod and go.sum of every module hold what the code needs, no more
 	$(GO) mod tidy -diff
+	cd collector && $(GO) mod tidy -diff
+	cd bench/otelcol && $(GO) mod tidy -diff
 
 .PHONY: clean
 clean: ## remove what was built
