@@ -49,6 +49,8 @@ var sections = []section{
 	{"lists", measureLists},
 	{"intake", measureIntake},
 	{"engine", measureEngine},
+	{"postgres", measurePostgres},
+	{"open", measureOpen},
 	{"code", measureCode},
 }
 
@@ -65,7 +67,7 @@ func main() {
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	o := options{}
-	only := flags.String("only", "", "sections, comma separated: up, lists, intake, engine, code; empty: all")
+	only := flags.String("only", "", "sections, comma separated: up, lists, intake, engine, postgres, open, code; empty: all")
 	where := flags.String("dir", "", "folder on the disk to measure; empty: the system's temporary folder")
 	out := flags.String("json", "", "file that gets the figures as JSON lines; empty: they follow the table")
 	flags.StringVar(&o.binary, "binary", "", "homeostat to measure; empty: it is built")

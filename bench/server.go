@@ -30,8 +30,9 @@ type server struct {
 	http  *http.Client
 }
 
-// up starts the server on the data directory and waits until it is ready.
-func up(ctx context.Context, o *options, dir string) (*server, error) {
+// up starts the server on the data directory and waits until it is ready; more
+// is configuration, as variables of the environment.
+func up(ctx context.Context, o *options, dir string, more ...string) (*server, error) {
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
@@ -43,6 +44,7 @@ func up(ctx context.Context, o *options, dir string) (*server, error) {
 		"HOMEOSTAT_DATA_DIR="+dir, "HOMEOSTAT_SERVER_LISTEN="+ports[0], "HOMEOSTAT_OTLP_GRPC_LISTEN="+ports[1], "HOMEOSTAT_OTLP_HTTP_LISTEN="+ports[2],
 		"HOMEOSTAT_LOG_LEVEL=warn",
 	)
+	s.cmd.Env = append(s.cmd.Env, more...)
 	s.cmd.Stderr = &s.log
 	began := time.Now()
 	if err := s.cmd.Start(); err != nil {
