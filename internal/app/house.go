@@ -13,6 +13,7 @@ import (
 const (
 	keepRequests = 24 * time.Hour      // idempotency keys
 	keepEvents   = 30 * 24 * time.Hour // history of alerts
+	keepRefusals = 90 * 24 * time.Hour // of guards; the audit has them too
 	keepDeleted  = 100_000             // revisions over which deletions are remembered for watches
 	houseEvery   = 10 * time.Minute
 	houseBatch   = 500
@@ -26,9 +27,11 @@ func (s *Server) keepHouse(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case at := <-ticker.C:
-			s.sweep(ctx, store.Requests, at.Add(-keepRequests))
-			s.sweep(ctx, store.AlertEvents, at.Add(-keepEvents))
+		case <-ticker.C:
+			now := s.clock.Now()
+			s.sweep(ctx, store.Requests, now.Add(-keepRequests))
+			s.sweep(ctx, store.AlertEvents, now.Add(-keepEvents))
+			s.sweep(ctx, store.Refusals, now.Add(-keepRefusals))
 			if err := s.store.Compact(ctx, keepDeleted); err != nil && ctx.Err() == nil {
 				s.log.Warn("compact the store", slog.Any("error", err))
 			}
