@@ -19,10 +19,18 @@ import (
 // With a path it moves the record of the embedded store there into it, which
 // must be empty; progress hears of each table.
 func MigrateStore(ctx context.Context, c *Config, from string, progress func(table string, records int64)) (err error) {
+	var source *sqlite.DB
 	if from != "" {
+		if c.Store.DSN == "" && c.Store.DSNFile == "" {
+			return heal.Errorf(heal.Invalid, "migrate the store", "there is no database to move %s to: name one in store.dsn or store.dsn_file", from)
+		}
 		if _, err := os.Stat(from); err != nil {
 			return heal.Errorf(heal.Invalid, "migrate the store", "%w", err)
 		}
+		if source, err = sqlite.Open(ctx, sqlite.Options{Path: from}); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, source.Close()) }()
 	}
 	to, err := openRecord(ctx, c)
 	if err != nil {
@@ -32,11 +40,6 @@ func MigrateStore(ctx context.Context, c *Config, from string, progress func(tab
 	if from == "" {
 		return nil
 	}
-	source, err := sqlite.Open(ctx, sqlite.Options{Path: from})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, source.Close()) }()
 	return moveRecord(ctx, c, source, to, filepath.Join(filepath.Dir(from), filepath.Base(c.AuditHeadFile())), progress)
 }
 

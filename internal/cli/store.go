@@ -59,7 +59,7 @@ func (s *session) storeMigrate() *cobra.Command {
 			"a server would; needs no server. With --from it also copies an embedded store, whose server is\n" +
 			"stopped, into the store of the configuration, which must be empty: so a record moves to the\n" +
 			"database in store.dsn.",
-		Example: "  homeostat store migrate --config /etc/homeostat.yaml\n  homeostat store migrate --from homeostat-data/homeostat.db",
+		Example: "  homeostat store migrate --config /etc/homeostat.yaml\n  homeostat store migrate --config /etc/homeostat.yaml --from homeostat-data/homeostat.db",
 	}
 	file := configFlag(c)
 	from := c.Flags().String("from", "", "file of the embedded store to copy")
