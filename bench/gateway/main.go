@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type bench struct {
 	dir              string // scratch
 	sink             *sink
 	report           report
+	rows             *regexp.Regexp // those measured; nil: all
 	short            bool
 	rounds           int
 	warm, measure    time.Duration
@@ -60,6 +62,10 @@ func run(ctx context.Context, args []string) (err error) {
 	flags.BoolVar(&b.short, "short", false, "about three minutes: one round, short measurements, a window of three seconds")
 	flags.IntVar(&b.rounds, "rounds", b.rounds, "how often each target has its turn in the closed loop")
 	only := flags.String("only", "", "sections, comma separated: closed, beside, fixed, tail; empty: all")
+	flags.Func("rows", `regular expression for "load, target", as in "HTTP, 50 spans, gateway, memory$"; empty: all. Promises without all their rows are not judged`, func(text string) (err error) {
+		b.rows, err = regexp.Compile(text)
+		return err
+	})
 	where := flags.String("dir", "", "folder on the disk for spools; empty: the system's temporary folder")
 	out := flags.String("json", "", "file that gets the figures as JSON lines")
 	if err := flags.Parse(args); err != nil {

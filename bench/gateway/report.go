@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -55,7 +56,11 @@ func (r *report) add(section, target string, w *workload, res *result) {
 		w, target, line.Cost, line.Rate, line.P99, line.Resident, line.Lost, line.Others)
 }
 
+// atLeast judges a promise; NaN is not judged.
 func (r *report) atLeast(least float64, value float64, format string, args ...any) {
+	if math.IsNaN(value) {
+		return
+	}
 	r.bars = append(r.bars, bar{fmt.Sprintf(format, args...), value, least, true, value >= least})
 }
 
