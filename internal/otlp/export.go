@@ -33,7 +33,7 @@ func (s *Server) export(ctx context.Context, sig Signal, enc format, body []byte
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opts.SinkTimeout)
+	ctx, cancel := within(ctx, s.opts.SinkTimeout)
 	defer cancel()
 	count, err := s.handOver(ctx, sig, req)
 

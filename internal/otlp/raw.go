@@ -32,7 +32,7 @@ func (s *Server) exportRaw(ctx context.Context, sig Signal, enc format, body []b
 			return nil, heal.Errorf(heal.Internal, "write OTLP "+sig.String(), "%w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opts.SinkTimeout)
+	ctx, cancel := within(ctx, s.opts.SinkTimeout)
 	defer cancel()
 	count, err := s.raw.Take(ctx, sig, body)
 	return s.answer(sig, enc, count, err)
