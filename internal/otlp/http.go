@@ -150,13 +150,7 @@ func bodyError(op string, err error, limit int64) error {
 
 // refuse answers with a google.rpc.Status in the encoding of the request.
 func (s *Server) refuse(w http.ResponseWriter, enc format, st *status.Status, code int, retry time.Duration) {
-	var body []byte
-	var err error
-	if enc == jsonText {
-		body, err = protojson.Marshal(st.Proto())
-	} else {
-		body, err = proto.Marshal(st.Proto())
-	}
+	body, err := statusBody(enc, st)
 	if err != nil {
 		http.Error(w, st.Message(), code)
 		return
@@ -170,4 +164,11 @@ func (s *Server) refuse(w http.ResponseWriter, enc format, st *status.Status, co
 	w.Header().Set("Content-Type", enc.contentType())
 	w.WriteHeader(code)
 	_, _ = w.Write(body)
+}
+
+func statusBody(enc format, st *status.Status) ([]byte, error) {
+	if enc == jsonText {
+		return protojson.Marshal(st.Proto())
+	}
+	return proto.Marshal(st.Proto())
 }

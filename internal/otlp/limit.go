@@ -55,9 +55,4 @@ func (c *limitedConn) Close() error {
 
 // CloseWrite ends one direction, as net/http does before it closes, so that an
 // answer still arrives.
-func (c *limitedConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
+func (c *limitedConn) CloseWrite() error { return closeWrite(c.Conn) }

@@ -101,18 +101,28 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	grpcServer, httpServer := s.grpcServer(), s.httpServer()
 	serveHTTP := httpServer.Serve
-	if s.opts.TLS != nil {
+	httpListener := s.httpListener
+	var plain *front // not with TLS, where HTTP/2 is spoken too
+	switch {
+	case httpListener == nil:
+	case s.opts.TLS == nil:
+		plain = newFront(s, httpListener)
+		httpListener = plain.others
+	default:
 		httpServer.TLSConfig = s.opts.TLS.Clone()
 		serveHTTP = func(l net.Listener) error { return httpServer.ServeTLS(l, "", "") }
 	}
 
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	var serving sync.WaitGroup
+	if plain != nil {
+		serving.Go(func() { failed <- plain.serve(context.WithoutCancel(ctx)) })
+	}
 	if s.grpcListener != nil {
 		serving.Go(func() { failed <- grpcServer.Serve(s.grpcListener) })
 	}
-	if s.httpListener != nil {
-		serving.Go(func() { failed <- serveHTTP(s.httpListener) })
+	if httpListener != nil {
+		serving.Go(func() { failed <- serveHTTP(httpListener) })
 	}
 
 	var err error
@@ -121,15 +131,18 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve OTLP: %w", err)
 	}
-	s.stop(grpcServer, httpServer)
+	s.stop(grpcServer, httpServer, plain)
 	serving.Wait()
 	return err
 }
 
-func (s *Server) stop(grpcServer *grpc.Server, httpServer *http.Server) {
+func (s *Server) stop(grpcServer *grpc.Server, httpServer *http.Server, plain *front) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.StopTimeout)
 	defer cancel()
 	var stopping sync.WaitGroup
+	if plain != nil {
+		stopping.Go(func() { plain.stop(ctx) })
+	}
 	stopping.Go(func() {
 		if err := httpServer.Shutdown(ctx); err != nil {
 			_ = httpServer.Close() // time is up: what is in flight is cut
