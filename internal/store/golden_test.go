@@ -25,6 +25,7 @@ var kinds = map[string]func(*testing.T){
 	"DecisionKind":   check(store.DecisionKind),
 	"RunKind":        check(store.RunKind),
 	"OutcomeKind":    check(store.OutcomeKind),
+	"ChangeKind":     check(store.ChangeKind),
 	"ClockKind":      check(store.ClockKind),
 }
 

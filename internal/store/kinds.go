@@ -77,6 +77,15 @@ var OutcomeKind = Kind[heal.Outcome]{
 	Columns: func(o *heal.Outcome) []any { return []any{string(o.Pattern), o.Playbook, Nanos(o.At)} },
 }
 
+// ChangeKind stores what was changed in the systems looked after.
+var ChangeKind = Kind[heal.Change]{
+	Table: Changes, Version: 1,
+	Key: func(c *heal.Change) string {
+		return c.Scope.WithService("").String() + "/" + string(c.ID)
+	},
+	Columns: func(c *heal.Change) []any { return []any{string(c.Entity), string(c.Kind), c.Source, Nanos(c.At)} },
+}
+
 // ClockKind stores what servers agreed the time is; there is one record.
 var ClockKind = Kind[Mark]{
 	Table: Settings, Version: 1,

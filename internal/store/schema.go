@@ -40,6 +40,7 @@ const (
 	Leases      Table = "lease"
 	Outcomes    Table = "outcome"
 	Knowledge   Table = "knowledge" // success per cause pattern and plan
+	Changes     Table = "change"    // deploys, settings and the like, as they were told or seen
 	Switches    Table = "switch"    // kill switches
 	Principals  Table = "principal" // identities and the hashes of their tokens
 	Requests    Table = "request"   // idempotency keys of writes
@@ -116,6 +117,10 @@ var Schema = map[Table]TableSchema{
 	Knowledge: {
 		Columns: []Column{{Name: "pattern"}},
 		Indexes: []Index{{Columns: []string{"pattern"}}},
+	},
+	Changes: {
+		Columns: []Column{{Name: "entity"}, {Name: "kind"}, {Name: "source"}, {Name: "at", Int: true}},
+		Indexes: []Index{{Columns: []string{"entity", "at"}}, {Columns: []string{"at"}}},
 	},
 	Switches:   {Watched: true},
 	Principals: {},

@@ -95,6 +95,18 @@ CREATE INDEX "audit_at" ON "audit" ("at", "key");
 CREATE INDEX "audit_subject_at" ON "audit" ("subject", "at", "key");
 CREATE INDEX "audit_incident_at" ON "audit" ("incident", "at", "key");
 
+CREATE TABLE "change" (
+  key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  revision BIGINT NOT NULL,
+  "entity" TEXT COLLATE "C",
+  "kind" TEXT COLLATE "C",
+  "source" TEXT COLLATE "C",
+  "at" BIGINT,
+  body BYTEA NOT NULL
+);
+CREATE INDEX "change_entity_at" ON "change" ("entity", "at", "key");
+CREATE INDEX "change_at" ON "change" ("at", "key");
+
 CREATE TABLE "decision" (
   key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
   revision BIGINT NOT NULL,

@@ -276,3 +276,15 @@ CREATE TABLE "seal" (
   body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX "seal_number" ON "seal" ("number");
+
+CREATE TABLE "change" (
+  key TEXT NOT NULL PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  "entity" TEXT,
+  "kind" TEXT,
+  "source" TEXT,
+  "at" INTEGER,
+  body BLOB NOT NULL
+) STRICT;
+CREATE INDEX "change_entity_at" ON "change" ("entity", "at", "key");
+CREATE INDEX "change_at" ON "change" ("at", "key");
