@@ -31,7 +31,7 @@ var imports = map[string][]string{
 	"detect":   {"heal"},
 	"incident": {"heal", "topology"},
 	"logmine":  {"heal"},
-	"cause":    {"heal", "topology", "logmine"},                   // log patterns are evidence
+	"cause":    {"heal", "topology", "logmine", "telemetry"},      // log patterns and the paths of requests are evidence
 	"playbook": {"heal", "expr", "action"},                        // checks tasks against action.Spec
 	"library":  {"heal", "store", "playbook", "action"},           // keeps every version
 	"decide":   {"heal", "playbook", "topology", "expr", "learn"}, // weighs what learn knows
@@ -59,14 +59,15 @@ var imports = map[string][]string{
 	"audit":          {"heal", "store"},
 
 	// The loop and the door.
-	"watch":   {"heal", "detect"},                                                      // the shell around detect: it asks, detect judges
-	"analyse": {"heal", "topology", "detect", "watch", "incident", "cause", "logmine"}, // the judgements of the loop, fed from files
+	"watch":   {"heal", "detect"},                                                                   // the shell around detect: it asks, detect judges
+	"analyse": {"heal", "topology", "detect", "watch", "incident", "cause", "logmine", "telemetry"}, // the judgements of the loop, fed from files
 	"loop": {
 		"heal", "store", "topology", "alert", "detect", "incident", "logmine", "cause",
 		"playbook", "decide", "verify", "learn", "expr", "engine", "guard",
-		"action", // the catalogue of what plans may do
-		"audit",  // every decision is kept
-		"lease",  // shared among servers
+		"action",    // the catalogue of what plans may do
+		"audit",     // every decision is kept
+		"lease",     // shared among servers
+		"telemetry", // who held a request
 	},
 	// The door reads the record and puts people's words to the engine and the
 	// loop in their own types; a second set of types between them would only be
@@ -102,6 +103,7 @@ var pure = []string{
 var pureFiles = []string{
 	"internal/engine/step.go", "internal/engine/advance.go", "internal/engine/people.go", "internal/engine/rollback.go",
 	"internal/engine/plan.go", "internal/engine/event.go", "internal/guard/guard.go", "internal/guard/limits.go", "internal/guard/scope.go", "internal/probe/state.go", "internal/store/reckon.go",
+	"internal/telemetry/critical.go",
 }
 
 // impureImports are what a pure package may not import, nor anything below.

@@ -10,7 +10,7 @@
 // runs, starting playbooks and turning kill switches on and off needs operator;
 // answering a question needs to be the person it names or to hold a role it
 // names; changing playbooks, principals and their tokens, and copying the store need
-// admin of the whole installation; handing alerts in needs sender or operator.
+// admin of the whole installation; handing alerts and changes in needs sender or operator.
 // Roles hold within their scopes, lists show what their reader may see. Every
 // write but alerts handed in is told to the audit, also one that was denied.
 package api
@@ -107,6 +107,7 @@ type Options struct {
 	Cases      Cases
 	Alerts     Alerts
 	Intake     Intake
+	Changes    Changes
 	Playbooks  Playbooks
 	Topology   Topology
 	Knowledge  Knowledge
@@ -140,6 +141,7 @@ func (o *Options) defaults() error {
 		{"Cases", o.Cases == nil},
 		{"Alerts", o.Alerts == nil},
 		{"Intake", o.Intake == nil},
+		{"Changes", o.Changes == nil},
 		{"Playbooks", o.Playbooks == nil},
 		{"Topology", o.Topology == nil},
 		{"Knowledge", o.Knowledge == nil},
@@ -188,7 +190,7 @@ func New(o Options) (http.Handler, error) {
 	inner := http.NewServeMux()
 	s.api = humago.New(inner, s.description())
 	for _, register := range []func(){
-		s.incidents, s.watch, s.changes, s.overview, s.signals, s.alerts, s.webhooks, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
+		s.incidents, s.watch, s.changes, s.overview, s.signals, s.alerts, s.webhooks, s.changesMade, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
 	} {
 		register()
 	}

@@ -15,7 +15,7 @@ import (
 // toldOfBody are the fields of a body that the audit keeps, where they are
 // there: what was asked for and why. Parameters of playbooks are not among
 // them, they may hold what only the target must know.
-var toldOfBody = []string{"reason", "note", "task", "as", "on", "scope", "target", "role", "label", "dry_run", "name", "from"}
+var toldOfBody = []string{"reason", "note", "task", "as", "on", "scope", "target", "role", "label", "dry_run", "name", "from", "entity", "service", "kind", "summary"}
 
 // audited has the audit tell what was asked for and by whom: in the
 // transaction that does it, or, if it was refused, in one of its own.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/loop"
 	"github.com/homeostat/homeostat/internal/store"
 )
 
@@ -14,7 +15,8 @@ const (
 	keepRequests = 24 * time.Hour      // idempotency keys
 	keepEvents   = 30 * 24 * time.Hour // history of alerts
 	keepRefusals = 90 * 24 * time.Hour // of guards; the audit has them too
-	keepDeleted  = 100_000             // revisions over which deletions are remembered for watches
+	keepChanges  = loop.KeepChanges
+	keepDeleted  = 100_000 // revisions over which deletions are remembered for watches
 	houseEvery   = 10 * time.Minute
 	houseBatch   = 500
 )
@@ -32,6 +34,7 @@ func (s *Server) keepHouse(ctx context.Context) error {
 			s.sweep(ctx, store.Requests, now.Add(-keepRequests))
 			s.sweep(ctx, store.AlertEvents, now.Add(-keepEvents))
 			s.sweep(ctx, store.Refusals, now.Add(-keepRefusals))
+			s.sweep(ctx, store.Changes, now.Add(-keepChanges))
 			if err := s.store.Compact(ctx, keepDeleted); err != nil && ctx.Err() == nil {
 				s.log.Warn("compact the store", slog.Any("error", err))
 			}

@@ -362,7 +362,8 @@ func patternOfFault(f heal.Fault) heal.Pattern {
 
 // changes notes what was changed shortly before the case began, the more the
 // shorter. A change alone makes its entity a suspect, no more; beside other
-// findings it makes them likelier.
+// findings it makes them likelier. What came after the beginning is not its
+// cause.
 func (s *subject) changes() {
 	began := s.in.Incident.BeganAt
 	if began.IsZero() {
@@ -374,6 +375,10 @@ func (s *subject) changes() {
 		later := cmp.Or(c.At.Compare(newest.At), cmp.Compare(c.Text, newest.Text)) > 0
 		if age >= 0 && age <= s.limits.ChangeAge && later {
 			newest = c
+		}
+		if age < 0 && !c.At.After(s.in.Now) {
+			s.object(1, because("change_after", heal.Evidence{Kind: heal.EvidenceHistory, Entity: s.id, Query: c.ID, At: c.At},
+				"%s was changed %s after the case had begun, which is not what began it: %s", s.id, -age.Round(time.Second), shorten(c.Text)))
 		}
 	}
 	if newest.At.IsZero() {
@@ -387,7 +392,7 @@ func (s *subject) changes() {
 			return cmp.Or(cmp.Compare(a.weight, b.weight), cmp.Compare(a.pattern, b.pattern))
 		}).pattern, 0.1+0.2*recency
 	}
-	s.find(pattern, weight, because("recent_change", heal.Evidence{Kind: heal.EvidenceHistory, Entity: s.id, At: newest.At},
+	s.find(pattern, weight, because("recent_change", heal.Evidence{Kind: heal.EvidenceHistory, Entity: s.id, Query: newest.ID, At: newest.At},
 		"%s was changed %s before the case began: %s", s.id, age.Round(time.Second), shorten(newest.Text)))
 }
 

@@ -79,6 +79,7 @@ func Rank(in Input) heal.Diagnosis {
 	}
 	d.Impact = s.impact(d.Top())
 	d.Confidence, d.Reasons = s.confidence(d.Causes)
+	d.Noted = s.notes(d.Causes)
 	return d
 }
 

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/logmine"
+	"github.com/homeostat/homeostat/internal/telemetry"
 	"github.com/homeostat/homeostat/internal/topology"
 )
 
@@ -27,6 +29,8 @@ type Signals struct {
 	Probes  []Probe
 	Faults  []heal.Fault // open on it, of this or other cases
 	Changes []Change
+	Texts   []logmine.Change    // log texts written more or less often than before
+	Slowest *telemetry.Critical // the path of the slowest request it took part in during the case
 
 	Anomalies []Anomaly     // series that detectors found out of the ordinary
 	Newest    time.Time     // newest telemetry of any signal; zero: never any
@@ -96,10 +100,14 @@ type Probe struct {
 	Error   string
 }
 
+// ChangeAge is how long before a case a change may have been made to matter.
+const ChangeAge = time.Hour
+
 // Change is a deploy or change of configuration.
 type Change struct {
 	At   time.Time
 	Text string
+	ID   string // how to look it up
 }
 
 // Known is what experience says about remedies for a pattern.
@@ -119,7 +127,7 @@ type Limits struct {
 	ErrorRatio  float64       // share of failed requests; default 0.05
 	Silence     time.Duration // without telemetry, if the cadence is not known; default 90 s
 	ProbeAge    time.Duration // an older answer of a monitor is not evidence; default 5 min
-	ChangeAge   time.Duration // before the case: a change that long ago is recent; default 1 h
+	ChangeAge   time.Duration // before the case: a change that long ago is recent; default ChangeAge
 }
 
 func (l Limits) withDefaults() Limits {
@@ -132,7 +140,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.ErrorRatio, 0.05)
 	fill(&l.Silence, 90*time.Second)
 	fill(&l.ProbeAge, 5*time.Minute)
-	fill(&l.ChangeAge, time.Hour)
+	fill(&l.ChangeAge, ChangeAge)
 	return l
 }
 

@@ -85,6 +85,10 @@ func (t *story) cause(p *page) {
 	if len(d.Affected) > 0 {
 		p.wrapped("  affected:  ", strings.Join(d.Affected, ", ")+suffix(" - ", d.Impact))
 	}
+	if len(d.Noted) > 0 {
+		p.title("Also seen")
+		t.reasons(p, "  - ", d.Noted)
+	}
 }
 
 func (t *story) decision(p *page) {

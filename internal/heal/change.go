@@ -29,8 +29,11 @@ func ChangeKinds() []ChangeKind {
 	return []ChangeKind{ChangeDeploy, ChangeConfiguration, ChangeFlag, ChangeSchema, ChangeOther}
 }
 
-// FromTelemetry is the source of changes that nobody told of.
-const FromTelemetry = "telemetry"
+// The sources of changes.
+const (
+	FromCaller    = "api"       // somebody told
+	FromTelemetry = "telemetry" // nobody told; it shows in what the entity sends
+)
 
 // Change is something that people or their tools changed about an entity while
 // it ran: what is asked after first when it breaks.
@@ -45,7 +48,7 @@ type Change struct {
 	Summary    string     `json:"summary,omitempty"`
 	Link       string     `json:"link,omitempty"`    // http or https: where to read more
 	Version    string     `json:"version,omitempty"` // what a deploy brought
-	Source     string     `json:"source"`            // who told: the name of a caller, or FromTelemetry
+	Source     string     `json:"source"`            // FromCaller or FromTelemetry
 }
 
 // The longest texts of a change, in bytes.

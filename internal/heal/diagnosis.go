@@ -46,6 +46,7 @@ type Diagnosis struct {
 	Impact     Impact    `json:"impact"`
 	Confidence float64   `json:"confidence"`
 	Reasons    []Reason  `json:"reasons"`
+	Noted      []Reason  `json:"noted,omitempty"` // what else was seen, that decides nothing by itself
 }
 
 // Top is the best cause, nil if none was found.

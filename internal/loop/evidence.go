@@ -10,6 +10,7 @@ import (
 	"github.com/homeostat/homeostat/internal/cause"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/logmine"
+	"github.com/homeostat/homeostat/internal/telemetry"
 )
 
 // Windows of logs and spans that are read for a diagnosis (SPEC A8, A9).
@@ -78,6 +79,7 @@ func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID
 	if known {
 		l.measure(ctx, &s, inc, id, now)
 	}
+	gap("changes", l.readChanges(ctx, &s, inc, id, now))
 	gap("logs", l.readLogs(ctx, &s, &work, inc, id, now))
 	gap("spans", l.readSpans(ctx, &s, &work, inc, id, now))
 	return s, work
@@ -144,7 +146,7 @@ func (l *Loop) readLogs(ctx context.Context, s *cause.Signals, work *requests, i
 	work.now.Logs, work.before.Logs = records, before
 	sum := logmine.Summarise(records, before)
 	s.Newest = latest(s.Newest, sum.Last)
-	s.Logs = append(s.Logs, cause.LogsOf(sum)...)
+	s.Logs, s.Texts = append(s.Logs, cause.LogsOf(sum)...), sum.Changes
 	return nil
 }
 
@@ -167,6 +169,9 @@ func (l *Loop) readSpans(ctx context.Context, s *cause.Signals, work *requests, 
 		}
 	}
 	s.Spans = cause.Operations(id.Name(), spans, before, nil)
+	if slowest, ok := telemetry.Slowest(spans); ok {
+		s.Slowest = &slowest
+	}
 	return nil
 }
 

@@ -34,6 +34,8 @@ type Counters struct {
 	worth     metric.Float64Histogram // by action_type and result
 	ended     metric.Int64Counter     // by outcome
 	escalated metric.Int64Counter
+	changes   metric.Int64Counter // by source
+	forgotten metric.Int64Counter // changes
 
 	detect, act, heal metric.Float64Histogram
 }
@@ -67,6 +69,8 @@ func NewCounters(provider metric.MeterProvider) (*Counters, error) {
 			"The action type is the playbook that was run.", 0, .5, 1),
 		ended:     counter("homeostat.cases.ended", "{case}", "Cases that ended, by outcome; merged: into another case with the same cause."),
 		escalated: counter("homeostat.cases.escalated", "{case}", "Times a case was handed to a person."),
+		changes:   counter("homeostat.changes", "{change}", "Deploys, settings and the like that were written down, by who told: a caller of the API, or telemetry."),
+		forgotten: counter("homeostat.changes.dropped", "{change}", "Changes that gave way to newer ones before their time was over."),
 		detect:    histogram("homeostat.case.time_to_detect", "s", "From the first sign of a fault, by its source's clock, to its detection.", minutes...),
 		act:       histogram("homeostat.case.time_to_act", "s", "From the detection of a case to the start of its first run.", minutes...),
 		heal:      histogram("homeostat.case.time_to_heal", "s", "From the detection of a case to its verified end, healed cases only.", minutes...),
@@ -143,6 +147,19 @@ func (c *Counters) changed(ctx context.Context, before, after *heal.Incident) {
 	if ended {
 		c.ended.Add(ctx, 1, label("outcome", string(after.State)))
 	}
+}
+
+// noted counts a change that was written down, and what gave way to it.
+func (c *Counters) noted(ctx context.Context, seen, wrote bool, dropped int) {
+	if c == nil || !wrote {
+		return
+	}
+	source := "api"
+	if seen {
+		source = heal.FromTelemetry
+	}
+	c.changes.Add(ctx, 1, label("source", source))
+	c.forgotten.Add(ctx, int64(dropped))
 }
 
 // merged counts a case that ended by becoming part of another.

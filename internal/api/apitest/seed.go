@@ -115,6 +115,10 @@ func cartCase() heal.Incident {
 			}},
 			Impact:  heal.Impact{Affected: []heal.EntityID{"service/frontend"}, Summary: "frontend depends on it"},
 			Reasons: []heal.Reason{{Code: "self", Text: "the alerted service itself is down"}},
+			Noted: []heal.Reason{{
+				Code: "changed", Text: "service/cart was changed 2m0s before the case began: deploy of 1.4.2 by ci",
+				Evidence: []heal.Evidence{{Kind: heal.EvidenceHistory, Entity: "service/cart", Query: "ci-7", Summary: "deploy of 1.4.2 by ci", At: at(-120)}},
+			}},
 		},
 		Decision: decision,
 		Attempts: []heal.Attempt{{

@@ -66,6 +66,7 @@ type Diagnosis struct {
 	Impact     string    `json:"impact,omitempty" doc:"The same in one sentence."`
 	Confidence float64   `json:"confidence" doc:"0 to 1."`
 	Reasons    []Reason  `json:"reasons"`
+	Noted      []Reason  `json:"noted" doc:"What else was seen, that decides nothing by itself: changes around the case, texts that logs began or ceased to write, who held the slowest request."`
 }
 
 // Cause is one candidate for the root cause.
@@ -147,7 +148,7 @@ func OfIncident(i heal.Incident, revision int64) Incident {
 	if d := i.Diagnosis; d != nil {
 		out.Diagnosis = &Diagnosis{
 			At: d.At.UTC(), Causes: list(d.Causes, ofCause), Affected: texts(d.Impact.Affected), Impact: d.Impact.Summary,
-			Confidence: d.Confidence, Reasons: Reasons(d.Reasons),
+			Confidence: d.Confidence, Reasons: Reasons(d.Reasons), Noted: Reasons(d.Noted),
 		}
 	}
 	if i.Decision != nil {
