@@ -91,6 +91,6 @@ func (r *Recorder) Record(tx store.Tx, e Entry) error {
 		e.Actor = System
 	}
 	e.ID = heal.NewID(e.At, r.entropy)
-	_, err := Kind.Put(tx, &e, store.Absent)
+	_, err := Kind.Put(tx, &e, store.Fresh)
 	return heal.Wrap("record "+string(e.Act)+" in the audit", err)
 }

@@ -52,7 +52,7 @@ func (e *Engine) soon(due, now time.Time) bool { return due.Before(now.Add(e.opt
 // rouse ends the waits of a run early, and asks other servers to end the calls
 // they have under way for it.
 func (e *Engine) rouse(tx store.Tx, run heal.RunID, now time.Time) error {
-	rows, err := jobKind.All(tx, store.Query{Where: []store.Cond{{Column: "run", Op: store.Eq, Value: string(run)}}})
+	rows, err := jobsOf(tx, run)
 	if err != nil {
 		return err
 	}

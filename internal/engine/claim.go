@@ -127,7 +127,7 @@ func (e *Engine) prepare(ctx context.Context, d due) (*try, error) {
 	}
 	seen := d.seen
 	if seen == nil {
-		if seen, err = e.recall(ctx, key.Run); err != nil {
+		if seen, err = e.recall(ctx, d.job); err != nil {
 			return nil, err
 		}
 	}
@@ -150,11 +150,15 @@ func (e *Engine) prepare(ctx context.Context, d due) (*try, error) {
 	return t, nil
 }
 
-// recall reads a run as it is now.
-func (e *Engine) recall(ctx context.Context, id heal.RunID) (*memory, error) {
+// recall reads the run of a job as it is now; errGone if the job is not as it
+// was found.
+func (e *Engine) recall(ctx context.Context, j job) (*memory, error) {
 	var m memory
 	err := e.store.View(ctx, func(r store.Reader) (err error) {
-		m, err = e.load(r, id)
+		if m, err = e.load(r, j.Run); err != nil {
+			return err
+		}
+		m.own, err = belongingsOf(r, j.Run, j)
 		return err
 	})
 	return &m, err
@@ -255,15 +259,16 @@ func (e *Engine) claim(ctx context.Context, j job, t *try) error {
 // claim puts a try to the guards and, unless one refuses, claims its job and
 // journals that it starts.
 func (d *edit) claim(j job, t *try) (refused guard.Rule, err error) {
-	verdict, fence, err := guard.Reserve(d.tx, request(&d.run, t), t.key.Task, d.e.opts.Limits, d.now)
+	verdict, grant, err := guard.Reserve(d.tx, request(&d.run, t), t.key.Task, d.e.opts.Limits, d.now)
 	if err != nil {
 		return "", err
 	}
 	if !verdict.Allowed() {
 		return verdict.Rule, d.step(Refused{Key: t.key, Reason: verdict.Reason, Retry: verdict.Retry, Pause: verdict.Pause})
 	}
-	t.job = d.e.claimOf(j, t, fence, d.now)
-	if _, err := jobKind.Put(d.tx, &t.job, store.Any); err != nil {
+	d.own.addLeases(grant.Resources)
+	t.job = d.e.claimOf(j, t, grant.Epoch, d.now)
+	if err := d.put(&t.job); err != nil {
 		return "", err
 	}
 	if err := journalStart(d.tx, t, d.now); err != nil {
@@ -275,9 +280,9 @@ func (d *edit) claim(j job, t *try) (refused guard.Rule, err error) {
 
 // goOn begins the first try that the events made due at once, if that needs
 // nothing but the guards: no condition on live state, and an engine that is
-// not about to stop. The others are queued.
+// not about to stop and has nothing to take over. The others are queued.
 func (d *edit) goOn() (next *try, refused guard.Rule, err error) {
-	if d.e.stopping.Load() || len(d.queue) == 0 || d.queue[0].Due.After(d.now) {
+	if d.e.stopping.Load() || d.e.takingOver.Load() || len(d.queue) == 0 || d.queue[0].Due.After(d.now) {
 		return nil, "", nil
 	}
 	key := d.queue[0].Key

@@ -62,7 +62,7 @@ func (e *Engine) start(tx store.Tx, o Order) (applied, error) {
 	if _, err := journalKind.Put(tx, &Entry{Run: run.ID, At: now, Phase: PhaseProposed, Target: o.Target, By: o.RequestedBy, Text: o.Name}, store.Any); err != nil {
 		return applied{}, err
 	}
-	d := edit{e: e, tx: tx, from: memory{run: store.Stored[heal.Run]{Value: run, Revision: store.Absent}, book: book}, plan: &plan, run: run, now: now}
+	d := edit{e: e, tx: tx, from: memory{run: store.Stored[heal.Run]{Value: run, Revision: store.Fresh}, book: book}, own: &belongings{}, plan: &plan, run: run, now: now}
 	if err := d.step(Begin{}); err != nil {
 		return applied{}, err
 	}

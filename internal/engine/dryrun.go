@@ -50,7 +50,7 @@ func (d *DryRunner) DryRun(ctx context.Context, o Order) (heal.Run, error) {
 		d.preview(ctx, book, &run, &run.Tasks[i])
 	}
 	err = d.Store.Update(ctx, func(tx store.Tx) error {
-		_, err := store.RunKind.Put(tx, &run, store.Absent)
+		_, err := store.RunKind.Put(tx, &run, store.Fresh)
 		return err
 	})
 	return run, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
 )
@@ -20,6 +19,7 @@ var errStale = errors.New("the run changed meanwhile")
 type memory struct {
 	run  store.Stored[heal.Run]
 	book Book
+	own  *belongings // nil: not known
 }
 
 // edit is one durable change of a run in the making: the events applied so far
@@ -28,7 +28,8 @@ type edit struct {
 	e       *Engine
 	tx      store.Tx
 	from    memory
-	trusted bool     // from was remembered, not read in this transaction
+	trusted bool // from was remembered, not read in this transaction
+	own     *belongings
 	plan    *Plan    // the book's, unless the run is asked for with an approval of its own
 	run     heal.Run // as it will be written
 	now     time.Time
@@ -78,7 +79,7 @@ func (e *Engine) edit(tx store.Tx, id heal.RunID, known *memory) (*edit, error) 
 }
 
 func (e *Engine) editOf(tx store.Tx, m memory, trusted bool) *edit {
-	return &edit{e: e, tx: tx, from: m, trusted: trusted, plan: m.book.Plan(), run: m.run.Value, now: e.opts.Clock()}
+	return &edit{e: e, tx: tx, from: m, trusted: trusted, own: m.own.clone(), plan: m.book.Plan(), run: m.run.Value, now: e.opts.Clock()}
 }
 
 // load reads a run and the book it pins.
@@ -121,6 +122,14 @@ func (d *edit) remove(j job) error {
 	if d.trusted && heal.Is(err, heal.NotFound) {
 		return errStale
 	}
+	d.own.dropJob(j.Key)
+	return err
+}
+
+// put writes a job.
+func (d *edit) put(j *job) error {
+	d.own.addJob(j.Key)
+	_, err := jobKind.Put(d.tx, j, store.Any)
 	return err
 }
 
@@ -160,26 +169,23 @@ func (d *edit) write() (applied, error) {
 	if err != nil {
 		return applied{}, err
 	}
-	out := applied{memory: memory{run: store.Stored[heal.Run]{Value: d.run, Revision: revision}, book: d.from.book}, at: d.now, interrupt: d.rouse, soon: d.rouse || d.asleep}
+	out := applied{memory: memory{run: store.Stored[heal.Run]{Value: d.run, Revision: revision}, book: d.from.book, own: d.own}, at: d.now, interrupt: d.rouse, soon: d.rouse || d.asleep}
 	if err := d.writeJobs(&out); err != nil {
 		return applied{}, err
 	}
 	if d.over {
-		if err := dropJobs(d.tx, d.run.ID); err != nil {
-			return applied{}, err
-		}
-		if err := guard.Release(d.tx, d.run.ID); err != nil {
+		if err := d.clear(); err != nil {
 			return applied{}, err
 		}
 	}
-	if d.from.run.Revision != store.Absent {
+	if d.from.run.Revision != store.Fresh {
 		out.was = d.from.run.Value.State
 	}
 	if e.opts.Listener == nil {
 		return out, nil
 	}
 	change := Change{After: d.run, At: d.now, Notes: d.notes, Over: d.over, committed: &out.committed}
-	if d.from.run.Revision != store.Absent {
+	if d.from.run.Revision != store.Fresh {
 		change.Before = d.from.run.Value
 	}
 	return out, e.opts.Listener.RunChanged(d.tx, change)
@@ -194,7 +200,7 @@ func (d *edit) writeJobs(out *applied) error {
 	}
 	for _, q := range d.queue {
 		j := d.e.readyJob(q.Key, q.Due)
-		if _, err := jobKind.Put(d.tx, &j, store.Any); err != nil {
+		if err := d.put(&j); err != nil {
 			return err
 		}
 		if q.Due.After(d.now) {
@@ -205,7 +211,7 @@ func (d *edit) writeJobs(out *applied) error {
 	}
 	for _, w := range d.wakes {
 		j := d.e.wakeJob(d.run.ID, w.At)
-		if _, err := jobKind.Put(d.tx, &j, store.Any); err != nil {
+		if err := d.put(&j); err != nil {
 			return err
 		}
 		out.soon = out.soon || d.e.soon(w.At, d.now)

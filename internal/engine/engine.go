@@ -67,7 +67,8 @@ type Engine struct {
 	handed  chan due // tries that a change of a run made due; the queue holds them too
 	tracer  trace.Tracer
 
-	stopping atomic.Bool // nothing new is begun
+	stopping   atomic.Bool // nothing new is begun
+	takingOver atomic.Bool // claims were left behind: these come before what follows from them
 
 	mu     sync.Mutex
 	flying map[string]*flight // by job key: being worked on by this engine
@@ -211,11 +212,16 @@ func (e *Engine) due(ctx context.Context) (jobs []job, rest time.Duration, err e
 	rest = e.opts.Poll
 	err = e.store.View(ctx, func(r store.Reader) error {
 		now := e.opts.Clock()
-		found, next, err := dueJobs(r, now, e.leases(now), e.opts.Owner, e.opts.Poll, e.opts.Workers*2)
+		left, err := leftJobs(r, e.leases(now), e.opts.Workers*2)
 		if err != nil {
 			return err
 		}
-		jobs = found
+		found, next, err := dueJobs(r, now, e.opts.Owner, e.opts.Poll, e.opts.Workers*2)
+		if err != nil {
+			return err
+		}
+		jobs = append(left, found...)
+		e.takingOver.Store(len(left) > 0)
 		if !next.IsZero() {
 			rest = min(rest, max(next.Sub(now), time.Millisecond))
 		}

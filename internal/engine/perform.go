@@ -188,15 +188,19 @@ func (e *Engine) takeOver(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
+	seen, err := e.recall(ctx, j)
+	if err != nil {
+		return err
+	}
 	t := try{key: key}
 	var broken error
-	out, err := e.change(ctx, key.Run, nil, func(d *edit) error {
+	out, err := e.change(ctx, key.Run, seen, func(d *edit) error {
 		if err := d.still(j); err != nil {
 			return err
 		}
 		broken = e.ask(&t, &d.run, d.from.book)
 		t.job = e.claimOf(j, &t, j.Fence, d.now)
-		if _, err := jobKind.Put(d.tx, &t.job, store.Any); err != nil {
+		if err := d.put(&t.job); err != nil {
 			return err
 		}
 		return journalStart(d.tx, &t, d.now)

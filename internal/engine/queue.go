@@ -68,10 +68,9 @@ func (e *Engine) first() string {
 }
 
 // dueJobs lists what can be worked on at a time by an owner: tries and wake-ups
-// that are due, those of others once they were left for so long, and claims
-// whose lease ran out before another. next is when something further falls due,
-// zero if nothing is known.
-func dueJobs(r store.Reader, now, leases time.Time, owner string, left time.Duration, limit int) (jobs []job, next time.Time, err error) {
+// that are due, those of others once they were left for so long. next is when
+// something further falls due, zero if nothing is known.
+func dueJobs(r store.Reader, now time.Time, owner string, left time.Duration, limit int) (jobs []job, next time.Time, err error) {
 	for _, state := range []jobState{jobReady, jobAsleep, jobWake} {
 		rows, _, err := jobKind.List(r, store.Query{
 			Where: []store.Cond{{Column: "state", Op: store.Eq, Value: string(state)}},
@@ -97,23 +96,18 @@ func dueJobs(r store.Reader, now, leases time.Time, owner string, left time.Dura
 			jobs = append(jobs, row.Value)
 		}
 	}
+	return jobs, next, nil
+}
+
+// leftJobs lists claims whose lease ran out before a time.
+func leftJobs(r store.Reader, leases time.Time, limit int) ([]job, error) {
 	rows, _, err := jobKind.List(r, store.Query{
 		Where: []store.Cond{{Column: "state", Op: store.Eq, Value: string(jobClaimed)}, {Column: "lease", Op: store.Lt, Value: store.Nanos(leases)}},
 		Order: "due", Limit: limit,
 	})
-	for _, row := range rows {
-		jobs = append(jobs, row.Value)
+	jobs := make([]job, len(rows))
+	for i := range rows {
+		jobs[i] = rows[i].Value
 	}
-	return jobs, next, err
-}
-
-// dropJobs removes every job of a run.
-func dropJobs(tx store.Tx, run heal.RunID) error {
-	rows, err := jobKind.All(tx, store.Query{Where: []store.Cond{{Column: "run", Op: store.Eq, Value: string(run)}}})
-	for _, row := range rows {
-		if err := tx.Delete(store.Steps, row.Value.Key); err != nil {
-			return err
-		}
-	}
-	return err
+	return jobs, err
 }

@@ -57,41 +57,47 @@ func Look(r store.Reader, req Request, l Limits, now time.Time) (Verdict, error)
 	return Judge(req, h, l, now), nil
 }
 
+// Grant is what an allowed request holds.
+type Grant struct {
+	Epoch     int64    // of the lease on the target; 0 for a request that touches nothing
+	Resources []string // of the leases
+}
+
 // Reserve judges a request and, if it is allowed, spends its budget and takes
-// its leases, all in tx. The epoch is that of the lease on the target; 0 for a
-// request that touches nothing. A refusal is recorded, also in tx.
-func Reserve(tx store.Tx, req Request, task string, l Limits, now time.Time) (v Verdict, epoch int64, err error) {
+// its leases, all in tx. A refusal is recorded, also in tx.
+func Reserve(tx store.Tx, req Request, task string, l Limits, now time.Time) (v Verdict, g Grant, err error) {
 	h, needs, err := history(tx, req, l, now)
 	if err != nil {
-		return Verdict{}, 0, err
+		return Verdict{}, Grant{}, err
 	}
 	v = Judge(req, h, l, now)
 	if !v.Allowed() {
-		return v, 0, record(tx, req, task, v, now)
+		return v, Grant{}, record(tx, req, task, v, now)
 	}
 	if !req.Touches {
-		return v, 0, nil
+		return v, Grant{}, nil
 	}
 	for i, need := range needs {
 		got, err := need.Acquire(tx, string(req.Run), 0, now)
 		if err != nil {
-			return Verdict{}, 0, err
+			return Verdict{}, Grant{}, err
 		}
 		if i == 0 {
-			epoch = got.Epoch
+			g.Epoch = got.Epoch
 		}
+		g.Resources = append(g.Resources, got.Resource)
 	}
 	if h.Spent {
-		return v, epoch, nil // a later touch of the same run
+		return v, g, nil // a later touch of the same run
 	}
 	if budgeted(&req, &h) {
 		if err := takeDown(tx, &req, &l, now); err != nil {
-			return Verdict{}, 0, err
+			return Verdict{}, Grant{}, err
 		}
 	}
 	began := Entry{Event: Began, Run: req.Run, Incident: req.Incident, Target: req.Target, Scope: req.Scope, At: now}
 	_, err = entryKind.Put(tx, &began, store.Absent)
-	return v, epoch, err
+	return v, g, err
 }
 
 // record keeps a refusal for people.
@@ -109,8 +115,29 @@ func printable(target heal.EntityID) heal.EntityID {
 	return heal.EntityID(strconv.Quote(string(target[:min(len(target), 64)])))
 }
 
+// Held lists the resources a run holds.
+func Held(r store.Reader, run heal.RunID) ([]string, error) {
+	held, err := lease.HeldBy(r, string(run))
+	resources := make([]string, len(held))
+	for i := range held {
+		resources[i] = held[i].Resource
+	}
+	return resources, err
+}
+
 // Release gives back what a run holds, at its end.
 func Release(tx store.Tx, run heal.RunID) error { return lease.ReleaseAll(tx, string(run)) }
+
+// ReleaseThese gives back what a run holds if these are all resources it was
+// granted.
+func ReleaseThese(tx store.Tx, run heal.RunID, resources []string) error {
+	for _, r := range resources {
+		if err := lease.Release(tx, r, string(run)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // EndCase starts the cooldown of a target.
 func EndCase(tx store.Tx, incident heal.IncidentID, target heal.EntityID, scope heal.Scope, now time.Time) error {
@@ -137,6 +164,9 @@ func history(r store.Reader, req Request, l Limits, now time.Time) (h History, n
 	if l.Clock != nil {
 		h.Moved.By, h.Moved.Since = l.Clock.Moved()
 	}
+	if err := foresee(r, &req, &l, now); err != nil {
+		return h, nil, err
+	}
 	all, err := allSwitches(r)
 	if err != nil {
 		return h, nil, err
@@ -158,6 +188,29 @@ func history(r store.Reader, req Request, l Limits, now time.Time) (h History, n
 	}
 	more, err := budgets(r, &req, &l, &h, now)
 	return h, append(needs, more...), err
+}
+
+// foresee asks a store that is far away at once for what the first touch of a
+// run looks at. Later ones look at what is known by then.
+func foresee(r store.Reader, req *Request, l *Limits, now time.Time) error {
+	began := entryKind.Key(&Entry{Event: Began, Run: req.Run, Incident: req.Incident, Target: req.Target})
+	far, ok := r.(store.Far)
+	if !ok || far.Knows(store.Actions, began) {
+		return nil
+	}
+	page := func(q store.Query) store.Read { q.Table = store.Actions; return store.Read{Page: &q} }
+	reads := []store.Read{
+		{Table: store.Actions, Key: began},
+		{Page: &store.Query{Table: store.Switches}},
+		page(ofTarget(req, l.For(req.Scope).Cooldown, now)),
+	}
+	for _, resource := range resources(*req) {
+		reads = append(reads, store.Read{Table: store.Leases, Key: resource})
+	}
+	if req.Incident != "" {
+		reads = append(reads, page(ofCase(req)))
+	}
+	return far.Ahead(reads...)
 }
 
 // budgets gathers what the first touch of a run spends, and the leases it needs
@@ -236,23 +289,31 @@ func spent(r store.Reader, req Request) (bool, error) {
 
 // spending reads what happened on the target within the cooldown and all that
 // was done for the case.
-func spending(r store.Reader, req Request, l Limits, now time.Time) (target, ofCase []Entry, err error) {
-	since := store.Nanos(now.Add(-l.Cooldown))
-	target, err = entries(r, store.Cond{Column: "target", Op: store.Eq, Value: string(req.Target)}, since)
+func spending(r store.Reader, req Request, l Limits, now time.Time) (target, theirs []Entry, err error) {
+	target, err = entries(r, ofTarget(&req, l.Cooldown, now))
 	if err != nil || req.Incident == "" {
 		return target, nil, err
 	}
-	ofCase, err = entries(r, store.Cond{Column: "incident", Op: store.Eq, Value: string(req.Incident)}, 0)
-	return target, ofCase, err
+	theirs, err = entries(r, ofCase(&req))
+	return target, theirs, err
 }
 
-// entries reads history that meets the condition since a time, newest first,
+func ofTarget(req *Request, cooldown time.Duration, now time.Time) store.Query {
+	return newest(store.Cond{Column: "target", Op: store.Eq, Value: string(req.Target)}, store.Nanos(now.Add(-cooldown)))
+}
+
+func ofCase(req *Request) store.Query {
+	return newest(store.Cond{Column: "incident", Op: store.Eq, Value: string(req.Incident)}, 0)
+}
+
+// newest asks for history that meets the condition since a time, newest first,
 // at most one page: the rules look at the newest few.
-func entries(r store.Reader, where store.Cond, since int64) ([]Entry, error) {
-	rows, _, err := entryKind.List(r, store.Query{
-		Where: []store.Cond{where, {Column: "at", Op: store.Ge, Value: since}},
-		Order: "at", Desc: true, Limit: 50,
-	})
+func newest(where store.Cond, since int64) store.Query {
+	return store.Query{Where: []store.Cond{where, {Column: "at", Op: store.Ge, Value: since}}, Order: "at", Desc: true, Limit: 50}
+}
+
+func entries(r store.Reader, q store.Query) ([]Entry, error) {
+	rows, _, err := entryKind.List(r, q)
 	list := make([]Entry, len(rows))
 	for i := range rows {
 		list[i] = rows[i].Value

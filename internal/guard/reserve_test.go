@@ -35,8 +35,9 @@ func open(t *testing.T) *sqlite.DB {
 
 func reserve(t *testing.T, db *sqlite.DB, req guard.Request, at time.Time) (v guard.Verdict, epoch int64) {
 	t.Helper()
-	err := db.Update(context.Background(), func(tx store.Tx) (err error) {
-		v, epoch, err = guard.Reserve(tx, req, "task", guard.DefaultLimits(), at)
+	err := db.Update(context.Background(), func(tx store.Tx) error {
+		verdict, grant, err := guard.Reserve(tx, req, "task", guard.DefaultLimits(), at)
+		v, epoch = verdict, grant.Epoch
 		return err
 	})
 	if err != nil {

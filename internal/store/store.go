@@ -69,8 +69,8 @@ type Tx interface {
 	Reader
 
 	// Put writes the record and gives its new revision. Record.Revision says
-	// what must be there: Any, Absent, or the revision that was read; else the
-	// kind is Conflict.
+	// what must be there: Any, Absent, Fresh, or the revision that was read; else
+	// the kind is Conflict.
 	Put(table Table, r Record) (Revision, error)
 
 	// Delete removes the record; kind NotFound if there is none.
@@ -85,6 +85,11 @@ type Revision int64
 const (
 	Any    Revision = 0
 	Absent Revision = -1
+
+	// Fresh is Absent for a key that was just made of random bits. A store that
+	// is far away does not ask first; should the key be there after all, it makes
+	// the whole update again, and asks.
+	Fresh Revision = -2
 )
 
 // MaxPage is the most records one page holds.

@@ -13,6 +13,8 @@ type entry struct {
 	absent bool
 	// partial entries hold the revision only.
 	partial bool
+	// fresh entries are inserted: whether the key is there already was not asked.
+	fresh bool
 }
 
 // place is a key of a table.
@@ -65,6 +67,7 @@ func (b *buffer) set(t *table, e entry) {
 	b.size += len(e.record.Body)
 	if i, ok := p.at[e.record.Key]; ok {
 		b.size -= len(p.rows[i].record.Body)
+		e.fresh = e.fresh || p.rows[i].fresh
 		p.rows[i] = e
 		return
 	}
@@ -105,6 +108,7 @@ func (b *buffer) take(t *table, sent func(*table, entry)) (calls []*call) {
 		calls = append(calls, p.calls()...)
 		for _, e := range p.rows {
 			b.size -= len(e.record.Body)
+			e.fresh = false
 			sent(p.table, e)
 		}
 	}
@@ -115,12 +119,15 @@ func (b *buffer) take(t *table, sent func(*table, entry)) (calls []*call) {
 // calls gives the statements that write a table's part: deletions first, so
 // that what they leave free can be taken.
 func (p *pending) calls() (calls []*call) {
-	var puts []store.Record
+	var puts, inserts []store.Record
 	var removed []string
 	for _, e := range p.rows {
-		if e.absent {
+		switch {
+		case e.absent:
 			removed = append(removed, e.record.Key)
-		} else {
+		case e.fresh:
+			inserts = append(inserts, e.record)
+		default:
 			puts = append(puts, e.record)
 		}
 	}
@@ -129,6 +136,9 @@ func (p *pending) calls() (calls []*call) {
 	}
 	if len(puts) > 0 {
 		calls = append(calls, &call{text: p.table.put, args: p.table.lists(puts)})
+	}
+	if len(inserts) > 0 {
+		calls = append(calls, &call{text: p.table.insert, args: p.table.lists(inserts)})
 	}
 	if len(p.gone) > 0 {
 		calls = append(calls, &call{text: remember, args: [][]byte{

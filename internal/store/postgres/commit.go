@@ -58,8 +58,8 @@ func (db *DB) Update(ctx context.Context, f func(store.Tx) error) error {
 
 func (db *DB) update(ctx context.Context, f func(*tx) error) error {
 	p := db.patience()
-	for {
-		err, again := db.once(ctx, f)
+	for careful := false; ; careful = true {
+		err, again := db.once(ctx, careful, f)
 		if !again || !p.wait(ctx, db.done) {
 			return err
 		}
@@ -67,16 +67,16 @@ func (db *DB) update(ctx context.Context, f func(*tx) error) error {
 	}
 }
 
-// once tries to make one update; again if nothing was written and another try
-// may succeed.
-func (db *DB) once(ctx context.Context, f func(*tx) error) (err error, again bool) { //nolint:revive // the error is what is mostly looked at
+// once tries to make one update, carefully if an earlier try failed for what it
+// had not asked; again if nothing was written and another try may succeed.
+func (db *DB) once(ctx context.Context, careful bool, f func(*tx) error) (err error, again bool) { //nolint:revive // the error is what is mostly looked at
 	if err := ctx.Err(); err != nil {
 		return heal.Errorf(heal.Transient, "update", "%w", err), false
 	}
 	if err := db.turn.Take(ctx); err != nil {
 		return heal.Wrap("update", err), false
 	}
-	g, again, err := db.join(ctx, f)
+	g, again, err := db.join(ctx, careful, f)
 	if err != nil {
 		return err, again
 	}
@@ -91,7 +91,7 @@ func (db *DB) once(ctx context.Context, f func(*tx) error) (err error, again boo
 // join runs f in the open transaction, so that it alone can be undone, then
 // passes the turn on or commits. The caller holds the turn, and join lets go of
 // it whatever f does. With an error it says whether another try may succeed.
-func (db *DB) join(ctx context.Context, f func(*tx) error) (g *group, again bool, err error) {
+func (db *DB) join(ctx context.Context, careful bool, f func(*tx) error) (g *group, again bool, err error) {
 	defer db.handOver()
 	if err := ctx.Err(); err != nil {
 		return nil, false, heal.Errorf(heal.Transient, "update", "%w", err)
@@ -100,7 +100,7 @@ func (db *DB) join(ctx context.Context, f func(*tx) error) (g *group, again bool
 		return nil, passing(err), heal.Wrap("update", explain(db.name, err))
 	}
 	g, before := db.group, db.last
-	t := &tx{reader: reader{ctx: ctx, db: db, revision: before}, group: g}
+	t := &tx{reader: reader{ctx: ctx, db: db, revision: before}, group: g, careful: careful}
 	t.ask = t.see
 	kept := false
 	defer func() {
@@ -159,7 +159,7 @@ func (db *DB) send(calls ...*call) error {
 		calls = append([]*call{{text: release}}, calls...)
 	}
 	if err := db.writer.do(context.Background(), calls...); err != nil {
-		g.err, g.again = explain(db.name, err), passing(err)
+		g.err, g.again = explain(db.name, err), passing(err) || duplicate(err)
 		return g.err
 	}
 	return nil

@@ -29,6 +29,7 @@ const (
 	codeLockTimeout  = "55P03"
 	codeIdleTimeout  = "25P03"
 	codeReadOnly     = "25006"
+	codeDuplicate    = "23505"
 	codeNoDatabase   = "3D000"
 	codeNoPrivilege  = "42501"
 )
@@ -60,6 +61,13 @@ func passing(err error) bool {
 		return true
 	}
 	return errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
+
+// duplicate reports that a key was there which was taken for fresh: every other
+// condition is known to hold before a record is sent.
+func duplicate(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == codeDuplicate
 }
 
 func hasClass(e *pgconn.PgError, classes ...string) bool {

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	"github.com/homeostat/homeostat/internal/store"
 )
@@ -11,7 +13,7 @@ const (
 	maxRemembered      = 8192
 	maxRememberedBytes = 16 << 20
 	maxPages           = 256
-	maxPageRecords     = 32
+	maxPageRecords     = 50
 	maxPageBytes       = 64 << 10
 )
 
@@ -112,4 +114,32 @@ func copyOfPage(p store.Page) store.Page {
 }
 
 // nameOf tells queries apart.
-func nameOf(q store.Query) string { return fmt.Sprintf("%#v", q) }
+func nameOf(q store.Query) string {
+	b := make([]byte, 0, 128)
+	text := func(s string) {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	number := func(n int64) { b = binary.AppendVarint(b, n) }
+	text(string(q.Table))
+	text(q.Order)
+	text(q.Cursor)
+	number(int64(q.Limit))
+	number(int64(len(q.Where)))
+	b = strconv.AppendBool(b, q.Desc)
+	for _, c := range q.Where {
+		text(c.Column)
+		text(string(c.Op))
+		switch v := c.Value.(type) {
+		case string:
+			b = append(b, 's')
+			text(v)
+		case int64:
+			b = append(b, 'i')
+			number(v)
+		default: // lists
+			text(fmt.Sprintf("%#v", v))
+		}
+	}
+	return string(b)
+}

@@ -101,3 +101,32 @@ func TestMemoryKeepsTheWhole(t *testing.T) {
 		t.Errorf("a newer revision: got %+v, want it alone", e)
 	}
 }
+
+func TestNamesTellQueriesApart(t *testing.T) {
+	where := func(values ...any) (q store.Query) {
+		for _, v := range values {
+			q.Where = append(q.Where, store.Cond{Column: "a", Op: store.Eq, Value: v})
+		}
+		return q
+	}
+	queries := []store.Query{
+		{},
+		{Table: "a"},
+		{Order: "a"},
+		{Cursor: "a"},
+		{Limit: 1},
+		{Desc: true},
+		{Table: "ab"},
+		{Table: "a", Order: "b"},
+		where("1"), where(int64(1)), where("1", "2"), where("12"), where([]string{"1"}), where([]string{"1", "2"}), where([]int64{1}),
+		where([]int64{1 << 40}), where([]int64{1 << 41}),
+		{Where: []store.Cond{{Column: "a", Op: store.Ne, Value: "1"}}},
+	}
+	seen := map[string]store.Query{}
+	for _, q := range queries {
+		if other, twice := seen[nameOf(q)]; twice {
+			t.Errorf("%#v and %#v have one name", q, other)
+		}
+		seen[nameOf(q)] = q
+	}
+}

@@ -94,12 +94,25 @@ func (r *reader) List(q store.Query) (store.Page, error) {
 	if err != nil {
 		return store.Page{}, err
 	}
-	l, err := t.Prepare(op, q)
+	calls, page, err := r.listing(op, t, q)
 	if err != nil {
 		return store.Page{}, err
 	}
+	if err := r.ask(t, calls...); err != nil {
+		return store.Page{}, heal.Wrap(op, err)
+	}
+	return page(), nil
+}
+
+// listing gives the calls that read a page, and the page once they are carried
+// out.
+func (r *reader) listing(op string, t *table, q store.Query) (calls []*call, page func() store.Page, err error) {
+	l, err := t.Prepare(op, q)
+	if err != nil {
+		return nil, nil, err
+	}
 	var records []store.Record
-	calls := make([]*call, len(l.Runs))
+	calls = make([]*call, len(l.Runs))
 	for i, run := range l.Runs {
 		text, args := t.statement(l, run)
 		calls[i] = &call{text: text, args: args, row: func(row [][]byte) error {
@@ -111,10 +124,7 @@ func (r *reader) List(q store.Query) (store.Page, error) {
 			return err
 		}}
 	}
-	if err := r.ask(t, calls...); err != nil {
-		return store.Page{}, heal.Wrap(op, err)
-	}
-	return l.Page(records), nil
+	return calls, func() store.Page { return l.Page(records) }, nil
 }
 
 // statement gives the SQL of one run. How many rows it wants is part of its

@@ -24,6 +24,7 @@ type table struct {
 
 	fields                            string // what every read selects
 	get, revision, put, remove, count string
+	insert                            string // like put, for keys that must not be there
 	puts, deletions                   string // after a revision, oldest first
 }
 
@@ -59,8 +60,8 @@ func compileTable(name store.Table, s store.TableSchema) *table {
 	q := quote(string(name))
 	t.get = "SELECT " + t.fields + " FROM " + q + " WHERE key = $1"
 	t.revision = "SELECT revision FROM " + q + " WHERE key = $1"
-	t.put = "INSERT INTO " + q + " (" + t.fields + ") SELECT * FROM unnest(" + strings.Join(lists, ", ") +
-		") ON CONFLICT (key) DO UPDATE SET " + strings.Join(takes, ", ")
+	t.insert = "INSERT INTO " + q + " (" + t.fields + ") SELECT * FROM unnest(" + strings.Join(lists, ", ") + ")"
+	t.put = t.insert + " ON CONFLICT (key) DO UPDATE SET " + strings.Join(takes, ", ")
 	t.remove = "DELETE FROM " + q + " WHERE key = ANY ($1::text[])"
 	t.count = "SELECT count(*) FROM " + q
 	t.puts = "SELECT " + t.fields + " FROM " + q + " WHERE revision > $1 ORDER BY revision"

@@ -15,6 +15,8 @@ type tx struct {
 	held  buffer
 	sent  bool // something of this update is on the server
 	saved bool // there is a savepoint before it
+
+	careful bool // ask whether a fresh key is there
 }
 
 // see carries out calls that read the table, after what is held back for it.
@@ -89,11 +91,15 @@ func (t *tx) List(q store.Query) (store.Page, error) {
 	if err != nil {
 		return store.Page{}, err
 	}
+	t.notePage(table, q, page)
+	return page, nil
+}
+
+func (t *tx) notePage(table *table, q store.Query, page store.Page) {
 	for _, r := range page.Records {
 		t.db.memory.note(table, entry{record: store.Record{Key: r.Key, Revision: r.Revision}, partial: true})
 	}
 	t.db.memory.notePage(table, q, page)
-	return page, nil
 }
 
 // Put writes the record and gives its new revision.
@@ -109,8 +115,14 @@ func (t *tx) Put(name store.Table, r store.Record) (store.Revision, error) {
 	if err := table.checkIndexed(op, r); err != nil {
 		return 0, err
 	}
-	if err := t.expect(op, table, r); err != nil {
-		return 0, err
+	fresh := r.Revision == store.Fresh && !t.careful && len(table.unique) == 0
+	if _, known := t.known(table, r.Key); known {
+		fresh = false
+	}
+	if !fresh {
+		if err := t.expect(op, table, r); err != nil {
+			return 0, err
+		}
 	}
 	if err := t.checkUnique(op, table, r); err != nil {
 		return 0, err
@@ -119,7 +131,7 @@ func (t *tx) Put(name store.Table, r store.Record) (store.Revision, error) {
 	r = copyOf(r)
 	r.Revision = t.revision
 	t.db.memory.changed(table)
-	t.held.set(table, entry{record: r})
+	t.held.set(table, entry{record: r, fresh: fresh})
 	if t.held.size > maxHeld {
 		if err := t.see(nil); err != nil {
 			return 0, heal.Wrap(op, err)
@@ -137,7 +149,7 @@ func (t *tx) expect(op string, table *table, r store.Record) error {
 	switch {
 	case err != nil:
 		return err
-	case r.Revision == store.Absent && !e.absent:
+	case r.Revision < 0 && !e.absent: // Absent or Fresh
 		return heal.Errorf(heal.Conflict, op, "it exists already")
 	case r.Revision > 0 && (e.absent || e.record.Revision != r.Revision):
 		return heal.Errorf(heal.Conflict, op, "it is not at revision %d any more", r.Revision)
@@ -210,6 +222,11 @@ func (t *tx) Delete(name store.Table, key string) error {
 	e, err := t.find(op, table, key)
 	if err != nil {
 		return err
+	}
+	if e.fresh { // who put it there is known once it is sent
+		if err := t.see(table); err != nil {
+			return heal.Wrap(op, err)
+		}
 	}
 	if e.absent {
 		return heal.Errorf(heal.NotFound, op, "there is none")

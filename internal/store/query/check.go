@@ -73,7 +73,7 @@ func (t Table) CheckRecord(op string, r store.Record) error {
 	if len(r.Body) > MaxBody {
 		return heal.Errorf(heal.Invalid, op, "the body is %d bytes long, at most %d are taken", len(r.Body), MaxBody)
 	}
-	if r.Revision < store.Absent {
+	if r.Revision < store.Fresh {
 		return heal.Errorf(heal.Invalid, op, "revision %d was never given out", r.Revision)
 	}
 	if len(r.Columns) != len(t.Columns) {

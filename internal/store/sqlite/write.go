@@ -25,6 +25,9 @@ func (t *tx) Put(name store.Table, r store.Record) (store.Revision, error) {
 	if err := table.CheckRecord(op, r); err != nil {
 		return 0, err
 	}
+	if r.Revision == store.Fresh {
+		r.Revision = store.Absent // to insert it is to ask
+	}
 	n, err := t.write(table, r)
 	switch {
 	case duplicate(err) && r.Revision == store.Absent:

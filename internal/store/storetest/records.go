@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,6 +104,8 @@ func testPreconditions(_ *testing.T, s *suite) {
 		{"any over something", "there", store.Any, true},
 		{"absent over nothing", "new", store.Absent, true},
 		{"absent over something", "there", store.Absent, false},
+		{"fresh over nothing", "new", store.Fresh, true},
+		{"fresh over something", "there", store.Fresh, false},
 		{"the revision read", "there", second, true},
 		{"an older revision", "there", first, false},
 		{"a revision of nothing", "new", first, false},
@@ -133,6 +137,59 @@ func testPreconditions(_ *testing.T, s *suite) {
 	}
 	if got, _ := s.get(store.Settings, "there"); string(got.Body) != "2" {
 		s.Errorf("record after refused and taken back puts: got %s, want 2", got.Body)
+	}
+}
+
+// testNotFresh puts keys as fresh that are there already, together with updates
+// that are not to blame.
+func testNotFresh(_ *testing.T, s *suite) {
+	fresh := func(key string) store.Record {
+		r := setting(key, "2")
+		r.Revision = store.Fresh
+		return r
+	}
+	guilty := map[string]func(tx store.Tx, key string) error{
+		"put": func(store.Tx, string) error { return nil },
+		"put and put again": func(tx store.Tx, key string) error {
+			_, err := tx.Put(store.Settings, setting(key, "3"))
+			return err
+		},
+		"put and delete": func(tx store.Tx, key string) error { return tx.Delete(store.Settings, key) },
+	}
+	for name := range guilty {
+		s.put(store.Settings, setting(name, "1"))
+	}
+	s.s = s.reopen() // which knows nothing of what is there
+	for name, then := range guilty {
+		s.Run(name, func(t *testing.T) {
+			var together sync.WaitGroup
+			for i := range 20 {
+				together.Go(func() {
+					if err := s.s.Update(t.Context(), func(tx store.Tx) error {
+						_, err := tx.Put(store.Settings, fresh(fmt.Sprintf("%s %d", name, i)))
+						return err
+					}); err != nil {
+						t.Errorf("an update with a fresh key: %v", err)
+					}
+				})
+			}
+			err := s.s.Update(t.Context(), func(tx store.Tx) error {
+				if _, err := tx.Put(store.Settings, fresh(name)); err != nil {
+					return err
+				}
+				return then(tx, name)
+			})
+			if !heal.Is(err, heal.Conflict) {
+				t.Errorf("an update with a key that is there: got %v, want a conflict", err)
+			}
+			together.Wait()
+		})
+		if got, err := s.get(store.Settings, name); err != nil || string(got.Body) != "1" {
+			s.Errorf("what was there: got %q, %v, want it untouched", got.Body, err)
+		}
+	}
+	if got, want := len(slices.Concat(s.keys(store.Query{Table: store.Settings})...)), 21*len(guilty); got != want {
+		s.Errorf("records in the end: got %d, want %d", got, want)
 	}
 }
 
@@ -177,7 +234,7 @@ func testRefusedRecords(_ *testing.T, s *suite) {
 		{"long key", store.Settings, setting(strings.Repeat("k", 1<<20), "")},
 		{"key that is not UTF-8", store.Settings, setting("\xff", "")},
 		{"key with a zero byte", store.Settings, setting("a\x00b", "")},
-		{"revision below absent", store.Settings, store.Record{Key: "k", Revision: -2}},
+		{"revision below fresh", store.Settings, store.Record{Key: "k", Revision: -3}},
 		{"too few columns", store.Timeline, columns("a")},
 		{"too many columns", store.Settings, columns("a")},
 		{"int for text", store.Timeline, columns(int64(1), int64(1))},

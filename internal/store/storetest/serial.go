@@ -91,7 +91,13 @@ func wander(tx store.Tx, random *rand.Rand) (trace, error) {
 	var tr trace
 	for range 1 + random.IntN(6) {
 		st := step{key: fmt.Sprintf("k%d", random.IntN(6)), value: fmt.Sprintf("f%d", random.IntN(8))}
-		st.do = []string{"get", "put", "put", "swap", "swap", "create", "delete", "list", "count", "put aside", "count aside"}[random.IntN(11)]
+		st.do = []string{"get", "put", "put", "swap", "swap", "create", "delete", "list", "count", "put aside", "create aside", "count aside"}[random.IntN(12)]
+		if far, ok := tx.(store.Far); ok && random.IntN(3) == 0 {
+			all := listed()
+			if err := far.Ahead(store.Read{Table: store.Alerts, Key: st.key}, store.Read{Page: &all}, store.Read{Table: store.Settings, Key: st.key}); err != nil {
+				return tr, err
+			}
+		}
 		switch st.do {
 		case "create":
 			st.expect = store.Absent
@@ -126,7 +132,7 @@ func (st *step) perform(tx store.Tx) {
 	case "delete":
 		st.told = words(tx.Delete(store.Alerts, st.key))
 	case "list":
-		page, err := tx.List(store.Query{Table: store.Alerts, Order: "fingerprint", Where: []store.Cond{{Column: "key", Op: store.Lt, Value: "l"}}})
+		page, err := tx.List(listed())
 		var out []string
 		for _, r := range page.Records {
 			out = append(out, r.Key+"="+fmt.Sprint(r.Columns[0]))
@@ -138,6 +144,11 @@ func (st *step) perform(tx store.Tx) {
 	case "put aside":
 		_, err := tx.Put(store.Settings, setting(st.key, st.value))
 		st.told = words(err)
+	case "create aside":
+		r := setting(st.key, st.value)
+		r.Revision = store.Fresh
+		_, err := tx.Put(store.Settings, r)
+		st.told = words(err)
 	case "count aside":
 		n, err := tx.Count(store.Settings)
 		st.told = fmt.Sprint(n) + words(err)
@@ -148,6 +159,11 @@ func (st *step) perform(tx store.Tx) {
 		st.given, err = tx.Put(store.Alerts, record)
 		st.told = words(err)
 	}
+}
+
+// listed is what the step of that name asks for, small enough to be remembered.
+func listed() store.Query {
+	return store.Query{Table: store.Alerts, Order: "fingerprint", Where: []store.Cond{{Column: "key", Op: store.Lt, Value: "l"}}, Limit: 20}
 }
 
 func words(err error) string {
@@ -211,6 +227,12 @@ func (m model) perform(st step) string {
 		slices.SortFunc(out, func(a, b string) int { return strings.Compare(a[2:], b[2:]) }) // by value, each there once
 		return strings.Join(out, " ")
 	case "put aside":
+		m.aside[st.key] = true
+		return ""
+	case "create aside":
+		if m.aside[st.key] {
+			return heal.Conflict.String()
+		}
 		m.aside[st.key] = true
 		return ""
 	case "count aside":

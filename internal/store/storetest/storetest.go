@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) (s store.Store, reopen func() sto
 		{"put get delete", testRecords},
 		{"every table", testEveryTable},
 		{"preconditions", testPreconditions},
+		{"keys that were not fresh", testNotFresh},
 		{"unique index", testUnique},
 		{"refused records", testRefusedRecords},
 		{"paging over ties", testPaging},
