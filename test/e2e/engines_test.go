@@ -3,39 +3,25 @@
 package e2e_test
 
 import (
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/homeostat/homeostat/internal/store/pgtest"
 )
 
-// engine is a store that the server keeps its record in, and how a trace of its
-// system calls shows what it writes there.
+// engine is a store that the server keeps its record in.
 type engine struct {
-	name  string
-	calls string // to trace
-	delay string // what a thread is kept from after a durable write, while the server is killed
+	name string
 
-	store   func(t *testing.T) settings // in homeostat.yaml; nil: the default
-	durable func(*syscallEvent) bool    // a write is durable, and the server has just heard of it
+	// strike carries the scene out on it and kills the server right after its
+	// n-th durable write from the order on; killed is false if there was none.
+	strike func(s *scene, n int) (killed bool, asked int)
 }
 
-// embedded is durable once its log is synced; the thread that did it goes on
-// 30 ms later.
-var embedded = engine{
-	name: "SQLite", calls: "read,pwrite64,fsync,fdatasync", delay: "inject=fsync,fdatasync:delay_exit=30000",
-	durable: func(e *syscallEvent) bool { return strings.HasSuffix(e.name, "sync") && e.result == "0" },
-}
-
-// database is durable once the database has answered a COMMIT; whatever the
-// server does with that, it does by a write, a connection or a process, and
-// these begin 20 ms later.
-var database = engine{
-	name: "PostgreSQL", calls: "read,write,connect,clone3,clone", delay: "inject=write,connect,clone3,clone:delay_enter=5000",
-	store:   func(t *testing.T) settings { return settings{"dsn": newDatabase(t)} },
-	durable: func(e *syscallEvent) bool { return e.name == "read" && strings.Contains(e.args, `COMMIT\0`) },
-}
+var (
+	embedded = engine{"SQLite", (*scene).strikeAtSync}
+	database = engine{"PostgreSQL", (*scene).strikeAtCommit}
+)
 
 var engines = []engine{embedded, database}
 
