@@ -96,7 +96,7 @@ func resolve(prev, in heal.Alert, now time.Time) (heal.Alert, []heal.AlertEvent,
 	}
 	a := update(prev, in, now)
 	a.Count = prev.Count
-	a.Status = heal.Resolved
+	a.Status, a.SilencedBy = heal.Resolved, ""
 	a.ClockSkewed = prev.ClockSkewed || skewed(in, now)
 	setEnd(&a, in, now)
 	events := record(&a, nil, now, heal.AlertResolved, a.SourceSystem, "")
@@ -155,7 +155,7 @@ func update(prev, in heal.Alert, now time.Time) heal.Alert {
 	a.ID, a.Fingerprint = prev.ID, prev.Fingerprint
 	a.Status = prev.Status
 	a.AcknowledgedBy, a.AcknowledgedAt = prev.AcknowledgedBy, prev.AcknowledgedAt
-	a.ResolvedAt = prev.ResolvedAt
+	a.ResolvedAt, a.SilencedBy = prev.ResolvedAt, prev.SilencedBy
 	a.ReceivedAt = now
 	a.Count, a.Opened, a.Events = prev.Count+1, prev.Opened, prev.Events
 	a.ClockSkewed = prev.ClockSkewed || in.Timestamp.Sub(now) > heal.ClockSkewLimit

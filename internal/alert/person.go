@@ -43,7 +43,7 @@ func ResolveByHand(a heal.Alert, by, note string, now time.Time) (heal.Alert, []
 	if a.Status == heal.Resolved {
 		return a, nil, SignalNone
 	}
-	a.Status, a.ResolvedAt = heal.Resolved, now
+	a.Status, a.ResolvedAt, a.SilencedBy = heal.Resolved, now, ""
 	a.ReceivedAt = now // LateWindow counts from here
 	events := record(&a, nil, now, heal.AlertResolved, by, note)
 	return a, events, SignalCleared

@@ -41,7 +41,7 @@ func ReadList(data []byte, list string, other func(name, value string) bool) ([]
 var alertNames = []string{
 	"alert_id", "fingerprint", "source_system", "alert_name", "metric_name", "severity", "status", "service_name", "host_ip", "entity", "scope", "metric_value",
 	"threshold", "rule_id", "timestamp", "received_at", "clock_skewed", "labels", "description", "context", "acknowledged_by", "acknowledged_at", "resolved_at",
-	"condition", "count", "opened", "events", "raw",
+	"silenced_by", "condition", "count", "opened", "events", "raw",
 }
 
 func (p *plain) alert() (a heal.Alert) {
@@ -117,6 +117,9 @@ func (p *plain) alert() (a heal.Alert) {
 		case "resolved_at":
 			p.once(&seen, 22)
 			a.ResolvedAt = p.time()
+		case "silenced_by":
+			p.once(&seen, 28)
+			a.SilencedBy = heal.SilenceID(p.str())
 		case "condition":
 			p.once(&seen, 23)
 			data := p.value()

@@ -63,6 +63,7 @@ type Alert struct {
 	AcknowledgedBy string            `json:"acknowledged_by,omitempty"`
 	AcknowledgedAt time.Time         `json:"acknowledged_at,omitzero"`
 	ResolvedAt     time.Time         `json:"resolved_at,omitzero"`
+	SilencedBy     SilenceID         `json:"silenced_by,omitempty"` // the silence that holds it; none of a resolved one
 	Condition      Condition         `json:"condition,omitzero"`
 	Count          int               `json:"count"`  // deliveries that said the same
 	Opened         int               `json:"opened"` // 1 at first, +1 for each reopening; 0 if only its resolve was seen
@@ -117,4 +118,6 @@ const (
 	AlertReopened     AlertChange = "reopened"
 
 	AlertUnacknowledged AlertChange = "unacknowledged"
+	AlertSilenced       AlertChange = "silenced"
+	AlertUnsilenced     AlertChange = "unsilenced"
 )

@@ -35,6 +35,7 @@ func (a *Alert) AppendJSON(b []byte) ([]byte, error) {
 	w.some("acknowledged_by", a.AcknowledgedBy)
 	w.someTime("acknowledged_at", a.AcknowledgedAt)
 	w.someTime("resolved_at", a.ResolvedAt)
+	w.some("silenced_by", string(a.SilencedBy))
 	w.condition("condition", a.Condition)
 	w.number("count", int64(a.Count))
 	w.number("opened", int64(a.Opened))

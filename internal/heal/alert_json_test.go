@@ -19,7 +19,7 @@ func fullAlert() heal.Alert {
 		ID: "a1", Fingerprint: "f", SourceSystem: "s", Name: "n", MetricName: "m", Severity: heal.Critical, Status: heal.Firing, ServiceName: "cart",
 		HostIP: "10.0.0.1", Entity: "service/cart", Scope: heal.DefaultScope.WithService("cart"), MetricValue: &value, Threshold: &threshold, RuleID: "r",
 		Timestamp: at, ReceivedAt: at.Add(1), ClockSkewed: true, Labels: map[string]string{"b": "2", "a": "1", "é\u2028": "<&>"}, Description: "it is \"down\"\n",
-		Context: map[string]string{"url": "http://x/?a=1&b=2", "bad": "\xff"}, AcknowledgedBy: "kim", AcknowledgedAt: at, ResolvedAt: at,
+		Context: map[string]string{"url": "http://x/?a=1&b=2", "bad": "\xff"}, AcknowledgedBy: "kim", AcknowledgedAt: at, ResolvedAt: at, SilencedBy: "s1",
 		Condition: heal.Condition{Kind: heal.ConditionPromQL, Expr: "up == 0", Labels: map[string]string{"x": "y"}, Probe: "p", Interval: time.Second},
 		Count:     3, Opened: 2, Events: 5, Raw: json.RawMessage(`{ "a" : "<b>" }`),
 	}

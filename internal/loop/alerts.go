@@ -27,14 +27,15 @@ const deliveryPage = 32
 // takeDeliveries turns accepted deliveries into alerts with a life, and hands
 // what began, changed or ended to the incident stage.
 func (l *Loop) takeDeliveries(ctx context.Context) (rest time.Duration, err error) {
-	if len(l.waiting) == 0 {
-		err = l.parts.Store.View(ctx, func(r store.Reader) error {
-			l.waiting, _, err = deliveryKind.List(r, store.Query{Order: "revision", Limit: deliveryPage})
-			return err
-		})
+	if err := l.readDeliveries(ctx); err != nil {
+		return 0, err
 	}
-	if err != nil || len(l.waiting) == 0 {
-		return poll, err
+	more, err := l.sweep(ctx)
+	switch {
+	case err != nil || more && len(l.waiting) == 0:
+		return 0, err
+	case len(l.waiting) == 0:
+		return poll, nil
 	}
 	taken := l.waiting[:l.portion()]
 	t, err := l.prepare(ctx, taken)
@@ -64,15 +65,31 @@ func (l *Loop) takeDeliveries(ctx context.Context) (rest time.Duration, err erro
 	}
 	l.learnPace(took)
 	l.waiting = l.waiting[len(taken):]
-	for i, next := range t.next {
-		l.known.put(next.Fingerprint, store.Stored[heal.Alert]{Value: *next, Revision: revisions[i]})
-	}
+	l.remembers(t, revisions)
 	l.backlog.add(-int64(len(taken)))
 	l.opts.Counters.batch(ctx, "alerts", t.alerts)
 	if t.signals > 0 {
 		nudge(l.faults)
 	}
 	return 0, nil
+}
+
+// readDeliveries reads what waits, unless what was read is not taken yet.
+func (l *Loop) readDeliveries(ctx context.Context) error {
+	if len(l.waiting) > 0 {
+		return nil
+	}
+	var waiting []store.Stored[delivery]
+	err := l.parts.Store.View(ctx, func(r store.Reader) (err error) {
+		if waiting, _, err = deliveryKind.List(r, store.Query{Order: "revision", Limit: deliveryPage}); err != nil {
+			return err
+		}
+		return l.readSilences(r)
+	})
+	if err == nil {
+		l.waiting = waiting
+	}
+	return err
 }
 
 // portion is how many of the waiting deliveries go into one transaction.
@@ -168,6 +185,7 @@ func (l *Loop) prepare(ctx context.Context, deliveries []store.Stored[delivery])
 				}
 			}
 			next, happened, kind := alert.Apply(prev, *in, d.Received, func() heal.AlertID { return heal.AlertID(l.newID()) })
+			next, happened, kind = l.hush.silences.Hold(next, happened, kind, l.now())
 			*a = next
 			events = append(events, happened...)
 			if kind != alert.SignalNone {

@@ -80,6 +80,7 @@ type Loop struct {
 	known   *recent[string, store.Stored[heal.Alert]] // by fingerprint; the alert stage's own
 	waiting []store.Stored[delivery]                  // read and not yet taken; the alert stage's own
 	pace    int                                       // alerts it takes in one transaction
+	hush    hush                                      // the alert stage's own
 
 	gathered gathering // the incident stage's own
 	round    *round    // its own, nil between rounds
@@ -166,7 +167,7 @@ func (l *Loop) Run(ctx context.Context) error {
 // wrote last, which holds only while nobody else runs them.
 func (l *Loop) runSignals(ctx context.Context) error {
 	l.known.forget()
-	l.waiting, l.gathered, l.round = nil, gathering{}, nil
+	l.waiting, l.gathered, l.round, l.hush = nil, gathering{}, nil, hush{}
 	var wg sync.WaitGroup
 	wg.Go(func() { l.stage(ctx, "alerts", l.alerts, l.takeDeliveries) })
 	wg.Go(func() { l.stage(ctx, "incidents", l.faults, l.takeSignals) })

@@ -27,6 +27,7 @@ var kinds = map[string]func(*testing.T){
 	"OutcomeKind":    check(store.OutcomeKind),
 	"ChangeKind":     check(store.ChangeKind),
 	"ClockKind":      check(store.ClockKind),
+	"SilenceKind":    check(store.SilenceKind),
 }
 
 func check[T any](kind store.Kind[T]) func(*testing.T) {

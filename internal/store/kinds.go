@@ -11,9 +11,27 @@ var AlertKind = Kind[heal.Alert]{
 	Table: Alerts, Version: 1,
 	Key: func(a *heal.Alert) string { return string(a.ID) },
 	Columns: func(a *heal.Alert) []any {
-		return []any{a.Fingerprint, string(a.Status), string(a.Severity), a.ServiceName, string(a.Entity), a.Name, a.SourceSystem, Nanos(a.ReceivedAt)}
+		return []any{a.Fingerprint, standing(a), string(a.Severity), a.ServiceName, string(a.Entity), a.Name, a.SourceSystem, Nanos(a.ReceivedAt)}
 	},
 	Append: func(b []byte, a *heal.Alert) ([]byte, error) { return a.AppendJSON(b) },
+}
+
+// Silenced stands in the status column of alerts that fire while a silence
+// holds them, acknowledged or not.
+const Silenced = "silenced"
+
+func standing(a *heal.Alert) string {
+	if a.SilencedBy != "" && a.Status != heal.Resolved {
+		return Silenced
+	}
+	return string(a.Status)
+}
+
+// SilenceKind stores silences.
+var SilenceKind = Kind[heal.Silence]{
+	Table: Silences, Version: 1,
+	Key:     func(s *heal.Silence) string { return string(s.ID) },
+	Columns: func(s *heal.Silence) []any { return []any{Nanos(s.Ends)} },
 }
 
 // AlertEventKind stores the history of alerts.

@@ -49,6 +49,7 @@ const (
 	Settings    Table = "setting"
 	Audit       Table = "audit" // who or what did what, and why
 	Seals       Table = "seal"  // the chain of hashes over the audit
+	Silences    Table = "silence"
 )
 
 // Schema declares every table.
@@ -144,5 +145,10 @@ var Schema = map[Table]TableSchema{
 	Seals: {
 		Columns: []Column{{Name: "number", Int: true}},
 		Indexes: []Index{{Columns: []string{"number"}, Unique: true}},
+	},
+	Silences: {
+		Watched: true,
+		Columns: []Column{{Name: "ends", Int: true}},
+		Indexes: []Index{{Columns: []string{"ends"}}},
 	},
 }

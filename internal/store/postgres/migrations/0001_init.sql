@@ -259,6 +259,15 @@ CREATE TABLE "setting" (
 );
 CREATE UNIQUE INDEX "setting_revision" ON "setting" (revision);
 
+CREATE TABLE "silence" (
+  key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+  revision BIGINT NOT NULL,
+  "ends" BIGINT,
+  body BYTEA NOT NULL
+);
+CREATE UNIQUE INDEX "silence_revision" ON "silence" (revision);
+CREATE INDEX "silence_ends" ON "silence" ("ends", "key");
+
 CREATE TABLE "step" (
   key TEXT COLLATE "C" NOT NULL PRIMARY KEY,
   revision BIGINT NOT NULL,

@@ -288,3 +288,12 @@ CREATE TABLE "change" (
 ) STRICT;
 CREATE INDEX "change_entity_at" ON "change" ("entity", "at", "key");
 CREATE INDEX "change_at" ON "change" ("at", "key");
+
+CREATE TABLE "silence" (
+  key TEXT NOT NULL PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  "ends" INTEGER,
+  body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX "silence_revision" ON "silence" (revision);
+CREATE INDEX "silence_ends" ON "silence" ("ends", "key");
