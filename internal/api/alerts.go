@@ -14,7 +14,7 @@ import (
 
 type alertList struct {
 	Paging
-	Status   string `query:"status" enum:"firing,acknowledged,resolved"`
+	Status   string `query:"status" enum:"firing,silenced,acknowledged,resolved" doc:"silenced: fires while a silence holds it, acknowledged or not; firing and acknowledged leave those out."`
 	Severity string `query:"severity" enum:"info,warning,critical"`
 	Service  string `query:"service" maxLength:"256" example:"cart"`
 	Entity   string `query:"entity" maxLength:"512" example:"service/cart"`

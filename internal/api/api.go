@@ -7,7 +7,8 @@
 // engine, in the name of whoever asked.
 //
 // Who may do what: reading needs a role that sees; acting on cases, alerts and
-// runs, starting playbooks and turning kill switches on and off needs operator;
+// runs, silencing alerts, starting playbooks and turning kill switches on and
+// off needs operator;
 // answering a question needs to be the person it names or to hold a role it
 // names; changing playbooks, principals and their tokens, and copying the store need
 // admin of the whole installation; handing alerts and changes in needs sender or operator.
@@ -96,7 +97,7 @@ type Knowledge interface {
 
 // Options are what the API works with. All interfaces but Traffic are needed.
 type Options struct {
-	Store      store.Store // made by Audit.Wrap, as is that of Engine, Cases and Alerts
+	Store      store.Store // made by Audit.Wrap, as is that of Engine, Cases, Alerts and Silences
 	Audit      *audit.Recorder
 	AuditHead  string // file with the head of the audit's chain; empty: none
 	Accounts   auth.Authenticator
@@ -106,6 +107,7 @@ type Options struct {
 	Engine     Engine
 	Cases      Cases
 	Alerts     Alerts
+	Silences   Silences
 	Intake     Intake
 	Changes    Changes
 	Playbooks  Playbooks
@@ -140,6 +142,7 @@ func (o *Options) defaults() error {
 		{"Engine", o.Engine == nil},
 		{"Cases", o.Cases == nil},
 		{"Alerts", o.Alerts == nil},
+		{"Silences", o.Silences == nil},
 		{"Intake", o.Intake == nil},
 		{"Changes", o.Changes == nil},
 		{"Playbooks", o.Playbooks == nil},
@@ -190,7 +193,7 @@ func New(o Options) (http.Handler, error) {
 	inner := http.NewServeMux()
 	s.api = humago.New(inner, s.description())
 	for _, register := range []func(){
-		s.incidents, s.watch, s.changes, s.overview, s.signals, s.alerts, s.webhooks, s.changesMade, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
+		s.incidents, s.watch, s.changes, s.overview, s.signals, s.alerts, s.silences, s.webhooks, s.changesMade, s.runs, s.approvals, s.playbooks, s.switches, s.guards, s.audit, s.principals, s.keeper, s.system,
 	} {
 		register()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"github.com/homeostat/homeostat/internal/audit"
 	"github.com/homeostat/homeostat/internal/heal"
@@ -15,7 +16,7 @@ import (
 // toldOfBody are the fields of a body that the audit keeps, where they are
 // there: what was asked for and why. Parameters of playbooks are not among
 // them, they may hold what only the target must know.
-var toldOfBody = []string{"reason", "note", "task", "as", "on", "scope", "target", "role", "label", "dry_run", "name", "from", "entity", "service", "kind", "summary"}
+var toldOfBody = []string{"reason", "note", "task", "as", "on", "scope", "target", "role", "label", "dry_run", "name", "from", "entity", "service", "kind", "summary", "matchers", "starts", "ends", "seconds"}
 
 // audited has the audit tell what was asked for and by whom: in the
 // transaction that does it, or, if it was refused, in one of its own.
@@ -67,6 +68,12 @@ func askedFor(ctx context.Context, r route, in reflect.Value) audit.Entry {
 			if v != "" {
 				e.Details[name] = clip(v, 1000)
 			}
+		case []any:
+			var all []string
+			for _, one := range v {
+				all = append(all, fmt.Sprint(one))
+			}
+			e.Details[name] = clip(strings.Join(all, ", "), 1000)
 		case bool, float64:
 			e.Details[name] = fmt.Sprint(v)
 		}

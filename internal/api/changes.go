@@ -20,8 +20,8 @@ func (s *server) changes() {
 	s.stream(huma.Operation{
 		Method: http.MethodGet, Path: changesPath, OperationID: "watch", Tags: []string{"system"},
 		Summary: "Stream what changes",
-		Description: "Server-sent events as of the watch of cases, for cases, runs, alerts and kill switches. Each has the revision as its id, " +
-			"the name incident, run, alert or switch, and a Change as its data. It names what changed; ask for it to see how it is now.",
+		Description: "Server-sent events as of the watch of cases, for cases, runs, alerts, silences and kill switches. Each has the revision as its id, " +
+			"the name incident, run, alert, silence or switch, and a Change as its data. It names what changed; ask for it to see how it is now.",
 		Errors:   []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusGone, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 		Security: []map[string][]string{{"token": {}}},
 		Responses: map[string]*huma.Response{"200": {
@@ -31,7 +31,8 @@ func (s *server) changes() {
 		{store.Incidents, changeOf("incident", store.IncidentKind, func(i *heal.Incident, _ *form.Change) heal.Scope { return i.Scope })},
 		{store.Runs, changeOf("run", store.RunKind, func(r *heal.Run, c *form.Change) heal.Scope { c.Incident = string(r.IncidentID); return r.Scope })},
 		{store.Alerts, changeOf("alert", alertKind, func(a *heal.Alert, _ *form.Change) heal.Scope { return a.Scope })},
-		{store.Switches, switchEvent},
+		{store.Silences, reaching("silence")},
+		{store.Switches, reaching("switch")},
 	})
 }
 
@@ -51,8 +52,11 @@ func changeOf[T any](name string, kind store.Kind[T], tell func(*T, *form.Change
 	}
 }
 
-// switchEvent tells of a kill switch or breaker to everyone: one that reaches
-// wider than what a reader sees concerns them too, and its key says nothing.
-func switchEvent(_ *watcher, c store.Change) (string, any, error) {
-	return "switch", form.Change{Revision: int64(c.Record.Revision), Deleted: c.Deleted}, nil
+// reaching tells of what may reach wider than what a reader sees, and concerns
+// them then too, as a kill switch, a breaker or a silence: everyone hears of it,
+// and nothing but that there was a change.
+func reaching(name string) func(*watcher, store.Change) (string, any, error) {
+	return func(_ *watcher, c store.Change) (string, any, error) {
+		return name, form.Change{Revision: int64(c.Record.Revision), Deleted: c.Deleted}, nil
+	}
 }

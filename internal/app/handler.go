@@ -26,7 +26,7 @@ func (s *Server) apiHandler() (http.Handler, error) {
 		return nil, err
 	}
 	door, err := api.New(api.Options{
-		Store: s.audited, Audit: s.audit, AuditHead: s.cfg.AuditHeadFile(), Accounts: s.accounts, Principals: s.accounts, Keeper: s.store, Scratch: s.cfg.DataDir, Engine: s.engine, Cases: s.loop, Alerts: s.loop, Intake: s.loop, Changes: s.loop, Playbooks: s.shelf,
+		Store: s.audited, Audit: s.audit, AuditHead: s.cfg.AuditHeadFile(), Accounts: s.accounts, Principals: s.accounts, Keeper: s.store, Scratch: s.cfg.DataDir, Engine: s.engine, Cases: s.loop, Alerts: s.loop, Silences: s.loop, Intake: s.loop, Changes: s.loop, Playbooks: s.shelf,
 		Topology: s.topology, Knowledge: knowledge{s.store}, Traffic: traffic{s.series}, Signals: signals{s.series, s.telemetry}, Guard: s.explainer(), Webhooks: hooks, Scope: s.cfg.HomeScope(), Clock: s.clock.Now,
 		Live: s.health.LiveHandler(), Ready: s.health.ReadyHandler(), Metrics: s.obs.MetricsHandler(), Around: s.obs.Requests,
 		Version: form.Version{Version: s.opts.Version, Go: runtime.Version()}, MaxBody: int64(s.cfg.Intake.MaxBodyBytes), Logger: s.log,

@@ -33,7 +33,7 @@ func (s *session) alertList() *cobra.Command {
 		Example: "  homeostat alerts list --status firing --severity critical",
 	}
 	var filter picks = map[string]*string{}
-	filter.flag(c, "status", "firing, acknowledged or resolved", "firing", "acknowledged", "resolved")
+	filter.flag(c, "status", "firing, silenced, acknowledged or resolved", "firing", "silenced", "acknowledged", "resolved")
 	filter.flag(c, "severity", "info, warning or critical", "info", "warning", "critical")
 	filter.flag(c, "service", "name of the service")
 	filter.flag(c, "entity", "entity, as in service/cart")
@@ -52,13 +52,21 @@ func (s *session) alertList() *cobra.Command {
 		return s.show(list, func(p *page) {
 			rows := make([][]string, 0, len(list.Items))
 			for _, a := range list.Items {
-				rows = append(rows, []string{a.ID, a.Status, a.Severity, p.age(a.ReceivedAt), a.Name, a.Entity})
+				rows = append(rows, []string{a.ID, standing(a), a.Severity, p.age(a.ReceivedAt), a.Name, a.Entity})
 			}
 			p.table([]string{"ID", "STATUS", "SEVERITY", "HEARD", "NAME", "ENTITY"}, rows, 4, 5)
 			p.more(list.Cursor)
 		})
 	}
 	return c
+}
+
+// standing is how an alert stands in a list.
+func standing(a form.Alert) string {
+	if a.SilencedBy != "" {
+		return "silenced"
+	}
+	return a.Status
 }
 
 func (s *session) alertShow() *cobra.Command {
@@ -91,6 +99,7 @@ func tellAlert(p *page, a *form.Alert, history []form.AlertEvent) {
 	p.out.WriteString(p.paint(bold, oneLine(a.Name+" on "+a.Entity)) + "\n")
 	p.field("id", a.ID)
 	p.field("status", a.Status+suffix(" by ", a.AcknowledgedBy))
+	p.field("silenced by", a.SilencedBy)
 	p.field("severity", a.Severity)
 	p.field("source", a.SourceSystem+suffix(", rule ", a.RuleID))
 	p.field("scope", a.Scope)

@@ -175,7 +175,7 @@ The other commands talk to a server; they find it by --server and a token file.
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{
-		s.incidents(), s.alerts(), s.changes(), s.runs(), s.approvals(), s.approve("approve"), s.approve("deny"), s.settle(),
+		s.incidents(), s.alerts(), s.silences(), s.changes(), s.runs(), s.approvals(), s.approve("approve"), s.approve("deny"), s.settle(),
 		s.killSwitch(), s.guard(), s.audit(), s.principals(), s.store(), s.services(), s.knowledge(), s.report(), s.version(),
 	} {
 		c.GroupID = "see"

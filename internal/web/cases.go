@@ -55,7 +55,7 @@ func list[T any](v *visit, here, path string, filters ...string) (listing[T], in
 var choices = map[string][]string{
 	"state":     {"escalated", "waiting_approval", "acting", "verifying", "deciding", "diagnosing", "open", "healed", "closed"},
 	"severity":  severities,
-	"status":    {"firing", "acknowledged", "resolved"},
+	"status":    {"firing", "silenced", "acknowledged", "resolved"},
 	"run_state": {"waiting_approval", "running", "paused", "pending", "succeeded", "failed", "timed_out", "unknown", "skipped", "rolled_back", "cancelled"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/api/apitest"
 	"github.com/homeostat/homeostat/internal/heal"
@@ -40,6 +41,15 @@ func TestDeeds(t *testing.T) {
 		{"close", "operator", at("/cases/" + apitest.PayCase + "/close"), []string{"reason", "done by hand"}, func(h *house, _ reply) bool { return incident(h, apitest.PayCase).State == heal.CaseClosed }},
 		{"acknowledge", "operator", at("/alerts/" + apitest.CartAlert + "/ack"), []string{"note", "mine"}, func(h *house, _ reply) bool { return alert(h).AcknowledgedBy == "operator" }},
 		{"resolve", "operator", at("/alerts/" + apitest.CartAlert + "/resolve"), nil, func(h *house, _ reply) bool { return alert(h).Status == heal.Resolved }},
+		{"silence", "operator", at("/silences"), []string{"matchers", "service=cart\r\n\r\nalertname=~\"Service.*\"", "for", "2h", "reason", "they know"}, func(h *house, _ reply) bool {
+			s := silences(t, h)
+			return len(s) == 1 && s[0].Matchers[1] == heal.Matcher{Label: "alertname", Op: heal.MatchRegex, Value: "Service.*"} && s[0].Ends.Sub(s[0].Starts).Round(time.Minute) == 2*time.Hour
+		}},
+		{"end a silence", "operator", func(h *house) string {
+			b := h.as(t, "admin")
+			b.post("/silences", "csrf", b.csrf(), "matchers", "service=cart", "for", "2h", "reason", "they know")
+			return "/silences/" + string(silences(t, h)[0].ID) + "/end"
+		}, nil, func(h *house, _ reply) bool { return silences(t, h)[0].EndedBy == "operator" }},
 		{"cancel a run", "operator", func(h *house) string { return "/runs/" + h.waitingRun(t) + "/cancel" }, []string{"reason", "not now"}, func(_ *house, r reply) bool { return r.status == 303 }},
 		{"dry run", "operator", at("/playbooks/touch/try"), []string{"target", "service/cart", "for", "dry"}, func(h *house, r reply) bool {
 			return strings.Contains(r.body, "Would do world.touch to service/cart.") && len(h.World.Touched()) == 0
@@ -71,6 +81,55 @@ func TestDeeds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func silences(t *testing.T, h *house) (all []heal.Silence) {
+	t.Helper()
+	must(t, h.Store.View(t.Context(), func(r store.Reader) error {
+		stored, err := store.SilenceKind.All(r, store.Query{})
+		for _, s := range stored {
+			all = append(all, s.Value)
+		}
+		return err
+	}))
+	return all
+}
+
+// TestSilenceOfAnAlert: the form is filled in for the alert one comes from, sent
+// twice it makes one silence, and what it refuses is said.
+func TestSilenceOfAnAlert(t *testing.T) {
+	h := open(t)
+	h.Seed(t)
+	b := h.as(t, "operator")
+	if body := b.get("/alerts/" + apitest.CartAlert).body; !strings.Contains(body, `href="/silences?alert=`+apitest.CartAlert+`"`) {
+		t.Errorf("the alert offers no silence")
+	}
+	page := b.get("/silences?alert=" + apitest.CartAlert).body
+	for _, want := range []string{"Silence ServiceDown of cart", "alertname=&#34;ServiceDown&#34;\nservice=&#34;cart&#34;</textarea>", `name="scope" value="default/default/default/cart"`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the form lacks %s: %s", want, page)
+		}
+	}
+	fields := []string{"csrf", b.csrf(), "once", "the same form", "scope", "default", "matchers", "service=cart", "for", "1h", "reason", "they know"}
+	for range 2 {
+		if got := b.post("/silences", fields...); got.status != 303 {
+			t.Errorf("got %d %s", got.status, got.body)
+		}
+	}
+	if n := len(silences(t, h)); n != 1 {
+		t.Errorf("got %d silences, want one", n)
+	}
+	if body := b.get("/silences").body; !strings.Contains(body, "service=&#34;cart&#34;") || !strings.Contains(body, "they know") {
+		t.Errorf("it is not listed: %s", body)
+	}
+	if body := b.get("/alerts").body; !strings.Contains(body, "1 silence holds alerts back") {
+		t.Errorf("the alerts do not tell of it: %s", body)
+	}
+	for _, wrong := range [][]string{{"matchers", "service=~(", "for", "1h"}, {"matchers", "service=cart", "for", "9000h"}, {"matchers", "", "for", "1h"}} {
+		if got := b.post("/silences", append(wrong, "csrf", b.csrf(), "reason", "x")...); got.status != 422 {
+			t.Errorf("%q: got %d, want 422: %s", wrong, got.status, got.body)
+		}
 	}
 }
 

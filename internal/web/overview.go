@@ -19,7 +19,7 @@ func (s *site) views() map[string]func(*visit) error {
 		"/cases": casesPage, "/cases/{id}": casePage, "/part/cases/{id}/signals": signalsPart,
 		"/runs": runsPage, "/runs/{id}": runPage,
 		"/playbooks": booksPage, "/playbooks/{id}": bookPage,
-		"/alerts": alertsPage, "/alerts/{id}": alertPage,
+		"/alerts": alertsPage, "/alerts/{id}": alertPage, "/silences": silencesPage,
 		"/services": servicesPage, "/audit": auditPage,
 	}
 }
@@ -29,6 +29,7 @@ func (s *site) deeds() map[string]func(*visit) error {
 	return map[string]func(*visit) error{
 		"/answer": answerDeed, "/kill-switch": switchDeed,
 		"/cases/{id}/{verb}": caseDeed, "/runs/{id}/{verb}": runDeed, "/playbooks/{id}/{verb}": bookDeed, "/alerts/{id}/{verb}": alertDeed,
+		"/silences": silenceDeed, "/silences/{id}/end": endDeed,
 	}
 }
 

@@ -75,7 +75,7 @@ func funcs(a *assets) template.FuncMap {
 		"asset": a.url, "when": when, "clock": clock, "seconds": seconds, "between": between, "percent": percent, "number": number,
 		"words": words, "tone": tone, "glyph": glyph, "name": shortEntity, "place": place, "deed": deedAttrs, "add": func(a, b int) int { return a + b },
 		"dict": dict, "short": short, "lines": func(s string) []string { return strings.Split(strings.TrimRight(s, "\n"), "\n") },
-		"pairs": pairs, "join": strings.Join, "mul": func(a, b float64) float64 { return a * b }, "has": strings.Contains,
+		"pairs": pairs, "span": span, "join": strings.Join, "mul": func(a, b float64) float64 { return a * b }, "has": strings.Contains,
 	}
 }
 
@@ -128,6 +128,27 @@ func between(from, to, now time.Time) string {
 	return seconds(max(0, to.Sub(from).Seconds()))
 }
 
+// span shows a length of time written as Go does.
+func span(text string) string {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return text
+	}
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+		switch n := d / unit.of; {
+		case d%unit.of != 0 || n == 0:
+		case n == 1:
+			return "1 " + unit.name
+		default:
+			return strconv.Itoa(int(n)) + " " + unit.name + "s"
+		}
+	}
+	return text
+}
+
 func percent(share float64) string {
 	p := share * 100
 	switch {
@@ -156,7 +177,7 @@ func tone(state string) string {
 		return "warn"
 	case "healed", "succeeded", "cleared", "resolved", "approved", "done", "intact":
 		return "good"
-	case "waiting_approval", "paused", "acknowledged":
+	case "waiting_approval", "paused", "acknowledged", "silenced", "active":
 		return "wait"
 	case "open", "diagnosing", "deciding", "acting", "verifying", "running":
 		return "busy"

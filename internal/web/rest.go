@@ -15,11 +15,20 @@ func alertsPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	lines := listing[alertLine]{Filter: b.Filter, Choices: b.Choices, First: b.First, Next: b.Next, Narrow: b.Narrow}
+	var silences form.Page[form.Silence]
+	if err := v.get("/silences"+query("over", "false", "limit", "500"), &silences); err != nil {
+		return err
+	}
+	lines := alertsBody{listing: listing[alertLine]{Filter: b.Filter, Choices: b.Choices, First: b.First, Next: b.Next, Narrow: b.Narrow}, Silences: len(silences.Items)}
 	for _, a := range b.Items {
 		lines.Items = append(lines.Items, alertLine{a, v.may(auth.Operate, a.Scope)})
 	}
-	return v.show("alerts", view{Title: "Alerts", Section: "alerts", Live: liveOf(revision, "alert"), Body: lines})
+	return v.show("alerts", view{Title: "Alerts", Section: "alerts", Live: liveOf(revision, "alert,silence"), Body: lines})
+}
+
+type alertsBody struct {
+	listing[alertLine]
+	Silences int // that hold alerts back, or will
 }
 
 // alertLine is an alert, and whether the visitor may act on it.
@@ -28,10 +37,19 @@ type alertLine struct {
 	Operate bool
 }
 
+// Stands is the status for people: that it is held back goes first.
+func (l alertLine) Stands() string {
+	if l.SilencedBy != "" {
+		return "silenced"
+	}
+	return l.Status
+}
+
 type alertBody struct {
 	alertLine
 	History []form.AlertEvent
 	Raw     string
+	Silence *form.Silence // that holds it; nil: none
 }
 
 func alertPage(v *visit) error {
@@ -50,8 +68,14 @@ func alertPage(v *visit) error {
 			b.Raw = string(pretty)
 		}
 	}
+	if b.SilencedBy != "" {
+		b.Silence = &form.Silence{}
+		if err := v.get("/silences/"+escape(b.SilencedBy), b.Silence); err != nil {
+			return err
+		}
+	}
 	return v.show("alert", view{
-		Title: b.Name, Section: "alerts", Live: "/live" + query("since", strconv.FormatInt(b.Revision, 10), "id", id), Said: "The alert is " + b.Status + ".", Body: b,
+		Title: b.Name, Section: "alerts", Live: "/live" + query("since", strconv.FormatInt(b.Revision, 10), "id", id), Said: "The alert is " + b.Stands() + ".", Body: b,
 	})
 }
 

@@ -334,7 +334,7 @@ var inline = regexp.MustCompile(`(?i)<script(?:\s[^>]*)?>[^<]|<style|\sstyle=|\s
 var everyPage = []string{
 	"/", "/part/trend", "/nowhere", "/cases", "/cases?open=true&severity=critical", "/cases/" + apitest.CartCase, "/part/cases/" + apitest.CartCase + "/signals",
 	"/cases/" + apitest.PayCase, "/runs", "/runs?state=waiting_approval", "/playbooks", "/playbooks/touch", "/playbooks/touch?tab=versions", "/playbooks/touch?tab=try",
-	"/playbooks/touch?tab=edit", "/alerts", "/alerts?q=cart+down", "/alerts/" + apitest.CartAlert, "/services", "/services?entity=service/cart", "/audit", "/audit?verify=yes",
+	"/playbooks/touch?tab=edit", "/alerts", "/alerts?q=cart+down", "/alerts/" + apitest.CartAlert, "/silences", "/silences?over=true", "/silences?alert=" + apitest.CartAlert, "/services", "/services?entity=service/cart", "/audit", "/audit?verify=yes",
 	"/audit?actor=nobody",
 }
 

@@ -66,7 +66,7 @@ func New(t testing.TB, s store.Store, change func(*api.Options)) *House {
 	l := loop.New(loop.Parts{Store: s}, loop.Options{Clock: time.Now, Entropy: rand.Reader, Logger: logger, Backlog: 10})
 	h.accounts(t)
 	o := api.Options{
-		Store: s, Audit: recorder, Accounts: auth.New(s, auth.Options{}), Principals: auth.New(s, auth.Options{}), Keeper: keeper, Engine: h.Engine, Cases: l, Alerts: l, Intake: l, Changes: l,
+		Store: s, Audit: recorder, Accounts: auth.New(s, auth.Options{}), Principals: auth.New(s, auth.Options{}), Keeper: keeper, Engine: h.Engine, Cases: l, Alerts: l, Silences: l, Intake: l, Changes: l,
 		Playbooks: newShelf(t, s, drivers.Specs(), &engine.DryRunner{Store: s, Previews: previews, Library: library, Specs: drivers.Specs(), Options: options}),
 		Topology:  h.Topology, Knowledge: known{}, Traffic: traffic{}, Guard: explainer(s, drivers.Specs(), options.Limits),
 		Webhooks: map[string]api.Webhook{

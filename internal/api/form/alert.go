@@ -33,6 +33,7 @@ type Alert struct {
 	AcknowledgedBy  string            `json:"acknowledged_by,omitempty"`
 	AcknowledgedAt  time.Time         `json:"acknowledged_at,omitzero"`
 	ResolvedAt      time.Time         `json:"resolved_at,omitzero"`
+	SilencedBy      string            `json:"silenced_by,omitempty" doc:"The silence that holds it."`
 	Condition       string            `json:"condition,omitempty" doc:"The PromQL, or the monitor, that says whether it still holds."`
 	IntervalSeconds float64           `json:"condition_interval_seconds,omitempty" doc:"How often that is evaluated."`
 	Count           int               `json:"count" doc:"Deliveries that said the same."`
@@ -44,7 +45,7 @@ type Alert struct {
 type AlertEvent struct {
 	Seq    int       `json:"seq"`
 	At     time.Time `json:"at"`
-	Change string    `json:"change" enum:"opened,updated,repeated,acknowledged,unacknowledged,resolved,reopened"`
+	Change string    `json:"change" enum:"opened,updated,repeated,acknowledged,unacknowledged,resolved,reopened,silenced,unsilenced"`
 	By     string    `json:"by,omitempty" doc:"Source system or person."`
 	Note   string    `json:"note,omitempty"`
 }
@@ -100,7 +101,7 @@ func OfAlert(a heal.Alert, revision int64) Alert {
 		Scope: a.Scope.String(), MetricValue: a.MetricValue, Threshold: a.Threshold, RuleID: a.RuleID,
 		Timestamp: a.Timestamp.UTC(), ReceivedAt: a.ReceivedAt.UTC(), ClockSkewed: a.ClockSkewed,
 		Labels: a.Labels, Description: a.Description, Context: a.Context,
-		AcknowledgedBy: a.AcknowledgedBy, AcknowledgedAt: utc(a.AcknowledgedAt), ResolvedAt: utc(a.ResolvedAt),
+		AcknowledgedBy: a.AcknowledgedBy, AcknowledgedAt: utc(a.AcknowledgedAt), ResolvedAt: utc(a.ResolvedAt), SilencedBy: string(a.SilencedBy),
 		Condition: a.Condition.Expr + a.Condition.Probe, IntervalSeconds: a.Condition.Interval.Seconds(), Count: a.Count, Opened: a.Opened,
 	}
 }
