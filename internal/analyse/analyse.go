@@ -12,6 +12,7 @@ import (
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/logmine"
+	"github.com/homeostat/homeostat/internal/telemetry"
 	"github.com/homeostat/homeostat/internal/topology"
 	"github.com/homeostat/homeostat/internal/watch"
 )
@@ -253,9 +254,13 @@ func (p *post) diagnose(c *open) Case {
 		id := heal.ServiceID(name)
 		s := cause.Signals{Anomalies: c.odd[id], Departs: departs[id], Spans: cause.Operations(name, spansNow, spansBefore, nil)}
 		s.Series = p.series(name, inc.BeganAt, c.until)
+		s.Changes = p.data.changesOf(id)
+		if slowest, ok := telemetry.Slowest(tracesWith(name, spansNow)); ok {
+			s.Slowest = &slowest
+		}
 		if len(said[name]) > 0 {
 			sum := logmine.Summarise(said[name], saidBefore[name])
-			s.Logs = cause.LogsOf(sum)
+			s.Logs, s.Texts = cause.LogsOf(sum), sum.Changes
 			if len(sum.Changes) > 0 || len(s.Logs) > 0 {
 				sum.Templates = nil // the changes among them are what matters
 				out.Logs = append(out.Logs, LogSummary{name, sum})
@@ -263,8 +268,30 @@ func (p *post) diagnose(c *open) Case {
 		}
 		in.Signals[id] = s
 	}
+	for _, change := range p.data.Changes { // also of what sends nothing itself, as a database
+		if _, known := in.Signals[change.Entity]; !known && len(p.graph.Upstream(change.Entity)) > 0 {
+			in.Signals[change.Entity] = cause.Signals{Changes: p.data.changesOf(change.Entity)}
+		}
+	}
 	out.Diagnosis = cause.Rank(in)
 	return out
+}
+
+// tracesWith gives the spans of the traces that a service took part in.
+func tracesWith(service string, spans []heal.Span) []heal.Span {
+	with := map[string]bool{}
+	for i := range spans {
+		if spans[i].Service == service {
+			with[spans[i].TraceID] = true
+		}
+	}
+	var list []heal.Span
+	for i := range spans {
+		if with[spans[i].TraceID] {
+			list = append(list, spans[i])
+		}
+	}
+	return list
 }
 
 // split gives the records of the case and those of as much time before it.

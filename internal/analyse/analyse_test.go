@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/homeostat/homeostat/internal/analyse"
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 // incidentOf writes an hour of three services that call each other in a row; from
@@ -144,5 +147,61 @@ func TestNothingWrong(t *testing.T) {
 	}
 	if r := run(t, incidentOf(t, true, 0, [3]string{"shop", "cart", "stock"}), analyse.Options{Until: noon.Add(40 * time.Minute)}); len(r.Cases) != 0 {
 		t.Errorf("before the trouble: got %+v, want no case", r.Cases)
+	}
+}
+
+// TestChangesAreSuspected: a deploy before the trouble speaks for its service, one
+// after it does not, and one of a service beside it is not named.
+func TestChangesAreSuspected(t *testing.T) {
+	p := incidentOf(t, true, 0, [3]string{"shop", "cart", "stock"})
+	p.Changes = written(t, "changes.csv", "at,service,version,summary\n2026-03-02T12:44:00Z,stock,7,\"new pool\"\n2026-03-02T12:50:00Z,stock,8,back\n2026-03-02T12:44:30Z,mail,3,\n2026-03-02T09:00:00Z,cart,1,\n")
+	r := run(t, p, analyse.Options{})
+	if len(r.Cases) != 1 || r.Cases[0].Diagnosis.Top() == nil {
+		t.Fatalf("got %+v, want one case with a cause", r.Cases)
+	}
+	d := r.Cases[0].Diagnosis
+	all := func(list []heal.Reason) string {
+		var texts []string
+		for _, r := range list {
+			texts = append(texts, r.Text)
+		}
+		return strings.Join(texts, "\n")
+	}
+	if got := all(d.Top().For); d.Top().Entity != "service/stock" || !strings.Contains(got, "before the case began: deploy of 7: new pool") || strings.Contains(got, "deploy of 8") {
+		t.Errorf("for %s: got\n%s\nwant the deploy of 7 to stock, and not that of 8", d.Top().Entity, got)
+	}
+	if got := all(d.Top().Against); !strings.Contains(got, "deploy of 8: back") {
+		t.Errorf("against: got\n%s\nwant that the deploy of 8 came after", got)
+	}
+	if got := all(d.Noted); strings.Contains(got, "mail") || strings.Contains(got, "cart was changed") || !strings.Contains(got, "stock held it for") {
+		t.Errorf("noted: got\n%s\nwant nothing of mail, nor of what was long ago, and who held the slowest request", got)
+	}
+}
+
+// TestChangeForms reads the same in every form it may have.
+func TestChangeForms(t *testing.T) {
+	want := []heal.Change{{ID: "c7", Kind: heal.ChangeDeploy, Entity: "service/cart", At: noon, By: "ci", Version: "2", Source: heal.FromCaller}}
+	for name, file := range map[string][2]string{
+		"CSV":            {"c.csv", "at,id,service,by,version\n2026-03-02T12:00:00Z,c7,cart,ci,2\n"},
+		"JSON lines":     {"c.jsonl", `{"at":"2026-03-02T12:00:00Z","id":"c7","entity":"service/cart","by":"ci","version":"2"}`},
+		"a page of ours": {"c.json", "{\"items\":[\n{\"id\":\"c7\",\"kind\":\"deploy\",\"entity\":\"service/cart\",\"at\":\"2026-03-02T12:00:00Z\",\"by\":\"ci\",\"version\":\"2\",\"source\":\"api\",\"text\":\"x\"}]}"},
+		"a list":         {"c.json", `[{"time":1772452800,"id":"c7","service":"cart","author":"ci","tag":2}]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, err := analyse.Read(analyse.Paths{Changes: written(t, file[0], file[1])})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(d.Changes, want); diff != "" {
+				t.Errorf("got (-) and want (+):\n%s", diff)
+			}
+		})
+	}
+	for name, text := range map[string]string{
+		"no time": "service\ncart\n", "nothing changed": "at,version\n2026-03-02T12:00:00Z,2\n", "another kind": "at,service,kind\n2026-03-02T12:00:00Z,cart,magic\n", "a short row": "at,service\ncart\n",
+	} {
+		if _, err := analyse.Read(analyse.Paths{Changes: written(t, "c.csv", text)}); !heal.Is(err, heal.Invalid) || !strings.Contains(err.Error(), "c.csv:2") {
+			t.Errorf("%s: got %v, want the file and the line", name, err)
+		}
 	}
 }

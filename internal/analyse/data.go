@@ -20,7 +20,7 @@ import (
 // Paths say where the files are; an empty one is not read. A folder is read with
 // everything below it.
 type Paths struct {
-	Metrics, Traces, Logs, Graph string
+	Metrics, Traces, Logs, Graph, Changes string
 }
 
 // Data is what files hold.
@@ -29,6 +29,7 @@ type Data struct {
 	Spans   []heal.Span
 	Logs    []heal.LogRecord
 	Edges   [][2]heal.EntityID // who depends on whom
+	Changes []heal.Change      // oldest first
 
 	columns map[[2]string]*Column
 }
@@ -54,7 +55,7 @@ func Read(p Paths) (*Data, error) {
 	for _, part := range []struct {
 		flag, path string
 		read       func(*file) error
-	}{{"metrics", p.Metrics, d.readMetrics}, {"traces", p.Traces, d.readTraces}, {"logs", p.Logs, d.readLogs}, {"graph", p.Graph, d.readGraph}} {
+	}{{"metrics", p.Metrics, d.readMetrics}, {"traces", p.Traces, d.readTraces}, {"logs", p.Logs, d.readLogs}, {"graph", p.Graph, d.readGraph}, {"changes", p.Changes, d.readChanges}} {
 		if part.path == "" {
 			continue
 		}
@@ -70,6 +71,7 @@ func Read(p Paths) (*Data, error) {
 		return strings.Compare(a.Service+"\x00"+a.Name, b.Service+"\x00"+b.Name)
 	})
 	slices.SortStableFunc(d.Logs, func(a, b heal.LogRecord) int { return a.Time.Compare(b.Time) })
+	slices.SortStableFunc(d.Changes, func(a, b heal.Change) int { return a.At.Compare(b.At) })
 	slices.SortStableFunc(d.Spans, func(a, b heal.Span) int { return a.Start.Compare(b.Start) })
 	return d, nil
 }

@@ -133,9 +133,9 @@ func TestWrongFiles(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	f.Add("a.csv", "time,service,metric,value\n1772452800,cart,cpu,1\n", "{\"trace_id\":\"t\",\"span_id\":\"s\",\"start\":1772452800,\"duration\":1}", "2026-03-02T12:00:00Z ERROR x\n", "a -> b\n")
-	f.Add("b.json", `{"resourceMetrics":[{}]}`, `{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}`, `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}`, `{"edges":[{}]}`)
-	f.Fuzz(func(t *testing.T, name, metrics, traces, logs, graph string) {
+	f.Add("a.csv", "time,service,metric,value\n1772452800,cart,cpu,1\n", "{\"trace_id\":\"t\",\"span_id\":\"s\",\"start\":1772452800,\"duration\":1}", "2026-03-02T12:00:00Z ERROR x\n", "a -> b\n", "at,service,version\n1772452800,cart,2\n")
+	f.Add("b.json", `{"resourceMetrics":[{}]}`, `{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]}`, `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{}]}]}]}`, `{"edges":[{}]}`, `{"items":[{"at":"2026-03-02T12:00:00Z","entity":"database/x"}]}`)
+	f.Fuzz(func(t *testing.T, name, metrics, traces, logs, graph, changes string) {
 		name = strings.Map(func(r rune) rune {
 			if r >= 'a' && r <= 'z' || r == '.' {
 				return r
@@ -145,7 +145,7 @@ func FuzzRead(f *testing.F) {
 		if len(name) < 2 || len(name) > 40 || strings.Trim(name, ".") == "" {
 			name = "a.csv"
 		}
-		d, err := analyse.Read(analyse.Paths{Metrics: written(t, name, metrics), Traces: written(t, name, traces), Logs: written(t, name, logs), Graph: written(t, name, graph)})
+		d, err := analyse.Read(analyse.Paths{Metrics: written(t, name, metrics), Traces: written(t, name, traces), Logs: written(t, name, logs), Graph: written(t, name, graph), Changes: written(t, name, changes)})
 		if err == nil {
 			_, err = analyse.Run(t.Context(), d, analyse.Options{})
 		}

@@ -23,6 +23,11 @@ func (d *Data) readTraces(f *file) error {
 	if err != nil {
 		return f.wrong("%v", err)
 	}
+	return d.rows(f, header, d.span)
+}
+
+// rows reads the rows of a CSV file, each by the plain names of its columns.
+func (d *Data) rows(f *file, header []string, take func(*file, map[string]string) error) error {
 	for {
 		line, ok := f.next()
 		if !ok {
@@ -36,7 +41,7 @@ func (d *Data) readTraces(f *file) error {
 		for i, name := range header {
 			record[plain(name)] = row[i]
 		}
-		if err := d.span(f, record); err != nil {
+		if err := take(f, record); err != nil {
 			return err
 		}
 	}

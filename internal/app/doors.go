@@ -63,7 +63,7 @@ func (s *Server) openOTLP() error {
 		}
 	}
 	sampling := &s.cfg.OTLP.Sampling
-	k := keeper{decoder: otlp.NewDecoder(s.cfg.OTLP.MaxRequestBytes, 0), series: s.series, kept: s.telemetry}
+	k := keeper{decoder: otlp.NewDecoder(s.cfg.OTLP.MaxRequestBytes, 0), series: s.series, kept: s.telemetry, versions: s.versions}
 	s.intake = gateway.NewIntake(
 		wire.NewSampler(wire.SamplerOptions{Rate: sampling.Rate, Services: sampling.Services, Slow: sampling.Slow.Std()}),
 		gateway.IntakeOptions{RED: s.red, Keep: k.keep, Mend: true},

@@ -9,15 +9,17 @@ import (
 	"github.com/homeostat/homeostat/internal/series"
 	"github.com/homeostat/homeostat/internal/telemetry"
 	"github.com/homeostat/homeostat/internal/topology"
+	"github.com/homeostat/homeostat/internal/watch"
 	"github.com/homeostat/homeostat/internal/wire"
 )
 
 // keeper takes what the gateway's intake keeps to where it belongs: spans and logs
 // are kept, metrics go to the metric store. Only here are they decoded.
 type keeper struct {
-	decoder *otlp.Decoder
-	series  *series.DB
-	kept    telemetry.Store
+	decoder  *otlp.Decoder
+	series   *series.DB
+	kept     telemetry.Store
+	versions *watch.Versions
 }
 
 func (k keeper) keep(ctx context.Context, sig otlp.Signal, request []byte, _ int) error {
@@ -27,19 +29,24 @@ func (k keeper) keep(ctx context.Context, sig otlp.Signal, request []byte, _ int
 		if err != nil {
 			return err
 		}
-		return k.kept.AppendSpans(ctx, otlp.Spans(td))
+		spans := otlp.Spans(td)
+		k.releasesOfSpans(spans)
+		return k.kept.AppendSpans(ctx, spans)
 	case otlp.SignalMetrics:
 		md, err := k.decoder.Metrics(request)
 		if err != nil {
 			return err
 		}
+		k.releasesOfMetrics(md)
 		return k.series.AppendOTLP(ctx, md)
 	case otlp.SignalLogs:
 		ld, err := k.decoder.Logs(request)
 		if err != nil {
 			return err
 		}
-		return k.kept.AppendLogs(ctx, otlp.Logs(ld, time.Now()))
+		records := otlp.Logs(ld, time.Now())
+		k.releasesOfLogs(records)
+		return k.kept.AppendLogs(ctx, records)
 	}
 	return heal.Errorf(heal.Internal, "keep telemetry", "no signal %d", sig)
 }

@@ -46,7 +46,8 @@ type reading struct {
 	outbox   *notify.Stats          // nil: no channel is configured
 	beats    *notify.HeartbeatStats // nil: none is configured
 	store    store.Stats
-	watch    *watch.Stats  // nil: it is off
+	watch    *watch.Stats // nil: it is off
+	versions watch.VersionStats
 	moved    time.Duration // of the store's clock
 	slow     *slowReading  // nil: the stores could not be asked
 }
@@ -80,7 +81,7 @@ func (s *Server) openMetrics(context.Context) error {
 	registration, err := observe(s.obs.Meter, metricsOfParts(), func(ctx context.Context) *reading {
 		r := &reading{
 			at: time.Now(), backlog: s.loop.Backlog(), otlp: s.otlp.Stats(), sampled: s.intake.Reasons(), wire: s.red.Stats(), series: s.series.Stats(),
-			probes: s.probes.Stats(), rules: s.rules.Status(), delivery: s.rules.DeliveryStats(), store: s.store.Stats(), slow: slow.read(ctx),
+			probes: s.probes.Stats(), rules: s.rules.Status(), delivery: s.rules.DeliveryStats(), store: s.store.Stats(), versions: s.versions.Stats(), slow: slow.read(ctx),
 		}
 		r.moved, _ = s.clock.Moved()
 		if s.outbox != nil {
@@ -107,7 +108,7 @@ func (s *Server) openMetrics(context.Context) error {
 // metricsOfParts lists every metric that is read from the parts.
 func metricsOfParts() []observed {
 	var all []observed
-	for _, list := range [][]observed{intakeMetrics(), keptMetrics(), workMetrics(), sensorMetrics(), watchMetrics()} {
+	for _, list := range [][]observed{intakeMetrics(), keptMetrics(), workMetrics(), sensorMetrics(), watchMetrics(), releaseMetrics()} {
 		all = append(all, list...)
 	}
 	return all

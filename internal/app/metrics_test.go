@@ -35,6 +35,7 @@ var labelsOfMetrics = map[string]string{
 	"homeostat_cases_ended_total":               "`outcome`: healed, closed, merged",
 	"homeostat_cases_held_total":                "`rule`: of the guard",
 	"homeostat_cases_open":                      "`state`: open, diagnosing, deciding, waiting_approval, acting, verifying, escalated",
+	"homeostat_changes_total":                   "`source`: api, telemetry",
 	"homeostat_decisions_total":                 "`verb`: act, ask, observe, escalate",
 	"homeostat_diagnosis_duration_seconds":      "`found`: true, false",
 	"homeostat_guard_refusals_total":            "`rule`: of the guard",

@@ -64,6 +64,7 @@ type Server struct {
 	topology  *topology.Map
 	probes    *probe.Set
 	watch     *watch.Watcher // nil: off
+	versions  *watch.Versions
 	rules     rules
 	drivers   *drivers
 	channel   notify.Channel // nil: none is configured
@@ -316,6 +317,7 @@ func (s *Server) openLoop(ctx context.Context) error {
 		return err
 	}
 	s.openWatch()
+	s.openVersions()
 	c := s.cfg.Loop
 	s.loop = loop.New(loop.Parts{
 		Store: s.audited, Audit: s.audit, Share: s.share, Engine: runner{s.engine, dry}, Catalog: s.shelf.catalog, Topology: s.topology,

@@ -20,7 +20,8 @@ func (s *session) analyse() *cobra.Command {
 			"normal is learnt from the files: they should begin well before the trouble.\n\n" +
 			"Metrics: CSV, a column a metric or a row a value, or OTLP as JSON. Traces: spans as JSON, a\n" +
 			"line each, OTLP as JSON, or CSV. Logs: plain lines that begin with a time, JSON, OTLP or CSV.\n" +
-			"Graph: who calls whom, a pair a line. Any of them may be gzipped. See docs/analyse.md.",
+			"Graph: who calls whom, a pair a line. Changes: deploys and the like, CSV or JSON, a line each.\n" +
+			"Any of them may be gzipped. See docs/analyse.md.",
 		Example: "  homeostat analyse --metrics metrics/ --traces traces/ --logs logs/ --graph graph.txt\n" +
 			"  homeostat analyse --logs logs/ --since 2026-03-02T10:30:00Z -o json",
 	}
@@ -30,6 +31,7 @@ func (s *session) analyse() *cobra.Command {
 	c.Flags().StringVar(&paths.Traces, "traces", "", "file or folder with spans")
 	c.Flags().StringVar(&paths.Logs, "logs", "", "file or folder with logs")
 	c.Flags().StringVar(&paths.Graph, "graph", "", "file with who calls whom")
+	c.Flags().StringVar(&paths.Changes, "changes", "", "file with what was changed, as from \"homeostat changes list -o json\"")
 	c.Flags().StringVar(&since, "since", "", "when the trouble began, RFC 3339; empty: find it")
 	c.Flags().StringVar(&until, "until", "", "look at nothing after it, RFC 3339; empty: the end")
 	for _, flag := range []string{"since", "until"} {
@@ -111,6 +113,13 @@ func tellPostMortem(p *page, n int, c *analyse.Case) {
 	}
 	if len(d.Impact.Affected) > 0 {
 		p.wrapped("  affected:   ", d.Impact.Summary)
+	}
+	noted := slices.DeleteFunc(slices.Clone(d.Noted), func(r heal.Reason) bool { return strings.HasPrefix(r.Code, "logs_") }) // the summaries below say that
+	if len(noted) > 0 {
+		p.title("Also seen")
+		for _, r := range noted {
+			p.wrapped("  - ", r.Text)
+		}
 	}
 	if len(c.Logs) > 0 {
 		p.title("What the logs say")
