@@ -36,22 +36,27 @@ type options struct {
 	conns    int           // connections of the load generator
 	alerts   int           // in the full store
 	open     int           // open cases in the full store
+
+	history    int    // alerts of the year before
+	historyDir string // keeps the store with them; empty: scratch
 }
 
 // section is one group of figures.
 type section struct {
 	name string
 	run  func(context.Context, *options, *report) error
+	long bool // only if it is named
 }
 
 var sections = []section{
-	{"up", measureUp},
-	{"lists", measureLists},
-	{"intake", measureIntake},
-	{"engine", measureEngine},
-	{"postgres", measurePostgres},
-	{"open", measureOpen},
-	{"code", measureCode},
+	{name: "up", run: measureUp},
+	{name: "lists", run: measureLists},
+	{name: "intake", run: measureIntake},
+	{name: "engine", run: measureEngine},
+	{name: "postgres", run: measurePostgres},
+	{name: "open", run: measureOpen},
+	{name: "code", run: measureCode},
+	{name: "history", run: measureHistory, long: true},
 }
 
 func main() {
@@ -67,7 +72,7 @@ func main() {
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	o := options{}
-	only := flags.String("only", "", "sections, comma separated: up, lists, intake, engine, postgres, open, code; empty: all")
+	only := flags.String("only", "", "sections, comma separated: up, lists, intake, engine, postgres, open, code, history; empty: all but history")
 	where := flags.String("dir", "", "folder on the disk to measure; empty: the system's temporary folder")
 	out := flags.String("json", "", "file that gets the figures as JSON lines; empty: they follow the table")
 	flags.StringVar(&o.binary, "binary", "", "homeostat to measure; empty: it is built")
@@ -76,6 +81,8 @@ func run(ctx context.Context, args []string) (err error) {
 	flags.IntVar(&o.conns, "conns", 16, "connections that send alerts")
 	flags.IntVar(&o.alerts, "alerts", 100_000, "alerts in the full store")
 	flags.IntVar(&o.open, "open", 10_000, "open cases in the full store")
+	flags.IntVar(&o.history, "history", 10_000_000, "alerts of the year before, in the section of that name")
+	flags.StringVar(&o.historyDir, "history-dir", "", "folder that keeps the store with them for the next time; empty: it is made anew")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -119,7 +126,7 @@ func run(ctx context.Context, args []string) (err error) {
 // choose gives the sections named, all of them for an empty list.
 func choose(only string) ([]section, error) {
 	if only == "" {
-		return sections, nil
+		return slices.DeleteFunc(slices.Clone(sections), func(s section) bool { return s.long }), nil
 	}
 	var out []section
 	for name := range strings.SplitSeq(only, ",") {
