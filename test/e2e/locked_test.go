@@ -60,6 +60,7 @@ func (h *holder) release() {
 // TestE2EDatabaseLocked has another program hold a write lock on the store while
 // a run is in flight.
 func TestE2EDatabaseLocked(t *testing.T) {
+	t.Parallel() // it mostly waits
 	p := newPatientHouse(t, nil)
 	p.start()
 	h := holder{t: t, words: []string{"sqlite3", filepath.Join(p.dir, "data", "homeostat.db")}, lock: ".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'held';\n"}
@@ -69,6 +70,7 @@ func TestE2EDatabaseLocked(t *testing.T) {
 // TestE2EDatabaseServerLocked has another program hold the row that every update
 // locks, in PostgreSQL.
 func TestE2EDatabaseServerLocked(t *testing.T) {
+	t.Parallel() // it mostly waits
 	server := newServer(t)
 	dsn := databaseOf(t, server)
 	p := newPatientHouse(t, settings{"store": settings{"dsn": dsn}})

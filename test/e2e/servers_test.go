@@ -108,7 +108,7 @@ func (p *pair) disturb(kills int) {
 			}
 		}
 		victim := p.servers[rand.IntN(2)]
-		time.Sleep(time.Duration(rand.IntN(600)) * time.Millisecond)
+		<-time.After(time.Duration(rand.IntN(600)) * time.Millisecond)
 		victim.crash()
 		victim.start()
 	}
@@ -117,6 +117,7 @@ func (p *pair) disturb(kills int) {
 // TestE2ETwoServers gives 200 runs to two servers while one of them is killed
 // 50 times and their database restarts twice.
 func TestE2ETwoServers(t *testing.T) {
+	t.Parallel() // with those that mostly wait
 	const total, kills, together = 200, 50, 8
 	p := newPair(t)
 	disturbed := make(chan struct{})
