@@ -28,6 +28,18 @@ func (m metrics) Value(ctx context.Context, expr string, at time.Time) (value fl
 	return found[0].Points[0].Value, true, nil
 }
 
+func (m metrics) Samples(ctx context.Context, expr string, from, to time.Time, step time.Duration) ([]cause.Sample, error) {
+	found, err := m.db.Range(ctx, expr, from, to, step)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	samples := make([]cause.Sample, 0, len(found[0].Points))
+	for _, p := range found[0].Points {
+		samples = append(samples, cause.Sample{At: p.At, Value: p.Value})
+	}
+	return samples, nil
+}
+
 func (m metrics) Holds(ctx context.Context, expr string, labels map[string]string, at time.Time) (bool, error) {
 	return m.db.Holds(ctx, expr, labels, at)
 }

@@ -15,6 +15,16 @@ var answers = []struct {
 	{RequestRate, MeasureTraffic, 0, InboundRate},
 }
 
+// tellsLoss reports whether what requests lose is told by a question.
+func tellsLoss(id string) bool {
+	for _, a := range answers {
+		if a.id == id || a.instead == id {
+			return true
+		}
+	}
+	return false
+}
+
 // measured gives the series of an entity, the answers to questions among them
 // where they came with what they were before.
 func (s Signals) measured() []Series {

@@ -29,6 +29,12 @@ func (s *scene) confidence(causes []heal.Cause) (float64, []heal.Reason) {
 			reasons = append(reasons, heal.Reason{Code: "not_known", Text: fmt.Sprintf("not known of %s: %s", id, gap)})
 		}
 	}
+	if n := s.ledger.short; n > 0 && n < Enough {
+		reasons = append(reasons, heal.Reason{
+			Code: "past_too_short", Text: fmt.Sprintf("the %s of %s is as it was %d times before the case; %d are needed to say that the alert is not borne out, so it is believed", s.ledger.measure, s.alerted, n, Enough),
+			Data: map[string]any{"samples": n, "needed": Enough},
+		})
+	}
 	if len(causes) == 0 {
 		return 0, append([]heal.Reason{{
 			Code: "no_cause", Text: fmt.Sprintf("no cause found: of %d entities looked at, none shows anything out of the ordinary", len(s.in.Signals)),

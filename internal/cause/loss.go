@@ -24,6 +24,7 @@ type ledger struct {
 	own     map[heal.EntityID]float64 // share that begins in it; 1 in all
 	counted bool                      // requests are counted
 	refuted bool                      // the alerted entity is measured well and loses nothing
+	short   int                       // where it loses nothing: by how many samples from before that is told
 }
 
 // symptoms are what a fault of a type makes its entity lose.
@@ -66,7 +67,7 @@ func (s *scene) newLedger() *ledger {
 	}
 	lost := l.losses[s.alerted]
 	if lost.surprise <= 1 && !l.accountedFor(s) {
-		l.refuted = lost.samples >= enough
+		l.refuted, l.short = lost.samples >= Enough, lost.samples
 		return l
 	}
 	l.follow(s)

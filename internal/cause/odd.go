@@ -56,7 +56,7 @@ func (s *subject) series() {
 		o := oddities[measure]
 		e := heal.Evidence{Kind: heal.EvidenceMetric, Entity: s.id, Query: names[measure], At: s.in.Now}
 		weight := o.least + (o.most-o.least)*doublings(sh.surprise)
-		weight *= min(1, float64(sh.samples)/enough) // a short past has shown little of what is usual
+		weight *= min(1, float64(sh.samples)/Enough) // a short past has shown little of what is usual
 		if len(s.ledger.passed) > 0 {                // it is known where the loss is: elsewhere, what is odd is an aside
 			weight *= aside + (1-aside)*share(s.ledger.passed[s.id])
 		}
@@ -96,7 +96,7 @@ func (s *scene) restless(id heal.EntityID, measure Measure) bool {
 		if series.Measure != measure {
 			continue
 		}
-		if found, ok := shiftsOf(series.Normal, series.Window, s.in.Incident.BeganAt); ok && found.level.samples >= enough {
+		if found, ok := shiftsOf(series.Normal, series.Window, s.in.Incident.BeganAt); ok && found.level.samples >= Enough {
 			if measured = true; max(found.level.surprise, found.change.surprise) > 1 {
 				return false
 			}

@@ -37,6 +37,7 @@ type Question struct {
 	Unit     string // UCUM
 	Window   time.Duration
 	Baseline bool // also to be asked at BaselineTimes; the baseline is the median of the answers
+	Series   bool // what requests lose is told by it: rather to be asked over Past
 }
 
 const (
@@ -53,6 +54,16 @@ func BaselineTimes(began time.Time) []time.Time {
 		times = append(times, began.Add(-before))
 	}
 	return times
+}
+
+// Past is when a question whose answers are judged as a series is asked for what
+// is usual: as often within the time before the case as windows do not overlap.
+// The last minutes are left out, as many as the longest window: a fault is there
+// before it is noticed. Of Enough answers it can be told how far they are off when
+// nothing is wrong; of fewer it cannot.
+func Past(began time.Time, most time.Duration) (from, to time.Time, step time.Duration) {
+	to = began.Add(-longWindow)
+	return to.Add(-shortWindow * max(0, (most-longWindow)/shortWindow)), to, shortWindow
 }
 
 // template is a question about entities of some kinds. In expr, $me stands for
@@ -145,7 +156,7 @@ func (t template) about(me, server string) Question {
 		"$idle", `state=~"idle|",cpu_mode=~"idle|",system_cpu_state=~"idle|"`,
 		"$w", fmt.Sprintf("%ds", int(t.window.Seconds())),
 	).Replace(t.expr)
-	return Question{ID: t.id, Expr: expr, Unit: t.unit, Window: t.window, Baseline: !t.steady}
+	return Question{ID: t.id, Expr: expr, Unit: t.unit, Window: t.window, Baseline: !t.steady, Series: tellsLoss(t.id)}
 }
 
 // Quote writes a label value as PromQL reads it.

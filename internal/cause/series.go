@@ -60,8 +60,8 @@ const (
 	// rarely is the part of the normal time in which a series may be as far
 	// off as now and still count as unusual.
 	rarely = 0.01
-	// enough normal samples say how a series varies; fewer only where it is.
-	enough = 20
+	// Enough normal samples say how a series varies; fewer only where it is.
+	Enough = 20
 	// surprising bounds a surprise: beyond it nothing becomes surer.
 	surprising = 16.0
 	// opening is how much of a case is looked at, and openingSamples how many
@@ -81,7 +81,7 @@ func shiftsOf(normal, window []Sample, began time.Time) (shifts, bool) {
 	n := len(since)
 	s := shifts{level0: median(usual), opening: mean(since)}
 	least := 0.05 * math.Abs(s.level0) // what nobody would call a change
-	if len(usual) < enough {
+	if len(usual) < Enough {
 		least = (wellAbove - 1) * math.Abs(s.level0)
 	}
 	// The most that few samples showed is less than what there can be.

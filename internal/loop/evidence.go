@@ -32,12 +32,13 @@ func (l *Loop) gather(ctx context.Context, inc *heal.Incident, entities []heal.E
 	var wg sync.WaitGroup
 	signals := make(map[heal.EntityID]cause.Signals, len(entities))
 	var work requests
+	troubled := l.troubled(ctx, inc, entities)
 	slots := make(chan struct{}, gatherers)
 	for _, id := range entities {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			s, of := l.signals(ctx, inc, id)
+			s, of := l.signals(ctx, inc, id, troubled)
 			mu.Lock()
 			defer mu.Unlock()
 			signals[id] = s
@@ -54,7 +55,7 @@ func (l *Loop) gather(ctx context.Context, inc *heal.Incident, entities []heal.E
 	return signals
 }
 
-func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID) (cause.Signals, requests) {
+func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID, troubled []spell) (cause.Signals, requests) {
 	var work requests
 	now := l.now()
 	s := cause.Signals{Metrics: map[string]cause.Metric{}}
@@ -77,7 +78,7 @@ func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID
 	known, err := l.parts.Metrics.Knows(ctx, id)
 	gap("metrics", err)
 	if known {
-		l.measure(ctx, &s, inc, id, now)
+		l.measure(ctx, &s, inc, id, now, troubled)
 	}
 	gap("changes", l.readChanges(ctx, &s, inc, id, now))
 	gap("logs", l.readLogs(ctx, &s, &work, inc, id, now))
@@ -87,7 +88,7 @@ func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID
 
 // measure asks the metrics. A question without an answer is not a gap: most
 // systems answer only some of them.
-func (l *Loop) measure(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time) {
+func (l *Loop) measure(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time, troubled []spell) {
 	for _, q := range cause.Questions(id) {
 		value, ok, err := l.parts.Metrics.Value(ctx, q.Expr, now)
 		if err != nil {
@@ -102,31 +103,10 @@ func (l *Loop) measure(ctx context.Context, s *cause.Signals, inc *heal.Incident
 		}
 		m := cause.Metric{Value: value, At: now, Expr: q.Expr, Unit: q.Unit}
 		if q.Baseline {
-			m.Baseline, m.Usual = l.baseline(ctx, q.Expr, inc.BeganAt)
+			m.Baseline, m.Usual = l.baseline(ctx, q, inc.BeganAt, troubled)
 		}
 		s.Metrics[q.ID] = m
 	}
-}
-
-// baseline gives the answers to a question from before the case, and their
-// median, nil if there are none.
-func (l *Loop) baseline(ctx context.Context, expr string, began time.Time) (*float64, []cause.Sample) {
-	var values []float64
-	var samples []cause.Sample
-	for _, at := range cause.BaselineTimes(began) {
-		if began.Sub(at) > l.opts.Baseline {
-			break
-		}
-		if v, ok, err := l.parts.Metrics.Value(ctx, expr, at); err == nil && ok && v == v {
-			values = append(values, v)
-			samples = append(samples, cause.Sample{At: at, Value: v})
-		}
-	}
-	if len(values) == 0 {
-		return nil, nil
-	}
-	slices.Sort(values)
-	return &values[len(values)/2], samples
 }
 
 // readLogs mines the newest logs against a window of the same length from

@@ -31,6 +31,10 @@ type Metrics interface {
 	// none.
 	Value(ctx context.Context, expr string, at time.Time) (value float64, ok bool, err error)
 
+	// Samples gives the values of the first series of a query over a time, a step
+	// apart, oldest first; none if there is no series.
+	Samples(ctx context.Context, expr string, from, to time.Time, step time.Duration) ([]cause.Sample, error)
+
 	// Holds reports whether an instant query has an element with the labels.
 	Holds(ctx context.Context, expr string, labels map[string]string, at time.Time) (bool, error)
 

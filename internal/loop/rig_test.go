@@ -54,6 +54,8 @@ type rig struct {
 	loop   *loop.Loop
 	stop   func() // set while it runs
 
+	measured bool // the loop may ask the metrics about entities
+
 	name  string       // of one server among several
 	share *lease.Share // nil: it is alone
 }
@@ -62,6 +64,19 @@ type rig struct {
 func inRig(t *testing.T, books []string, f func(*testing.T, *rig)) {
 	t.Helper()
 	inRigOf(t, books, loop.Options{}, f)
+}
+
+// inMeasuredRig is inRig without playbooks, with metrics about entities.
+func inMeasuredRig(t *testing.T, f func(*testing.T, *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil, loop.Options{})
+		defer r.close()
+		r.measured = true
+		r.wire(-1, nil)
+		r.start()
+		f(t, r)
+	})
 }
 
 func inRigOf(t *testing.T, books []string, opts loop.Options, f func(*testing.T, *rig)) {
@@ -132,7 +147,7 @@ func (r *rig) wire(commits int, share func(store.Store) *lease.Share) {
 	o.Clock, o.Entropy, o.Logger = r.clock, rand.Reader, log
 	r.loop = loop.New(loop.Parts{
 		Store: r.disk, Engine: runner{r.engine, &engine.DryRunner{Store: r.disk, Previews: previews, Library: library, Specs: drivers.Specs(), Options: opts}},
-		Catalog: loop.NewCatalog(r.compile(drivers.Specs())), Topology: r.graph, Metrics: metrics{r.series}, Logs: noLogs{}, Probes: r.board, Notifier: r.phone, Share: r.share,
+		Catalog: loop.NewCatalog(r.compile(drivers.Specs())), Topology: r.graph, Metrics: metrics{r.series, r.measured}, Logs: noLogs{}, Probes: r.board, Notifier: r.phone, Share: r.share,
 	}, o)
 	late.Loop = r.loop
 }

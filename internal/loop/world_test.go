@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/internal/action"
+	"github.com/homeostat/homeostat/internal/cause"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/loop"
 	"github.com/homeostat/homeostat/internal/series"
@@ -121,7 +122,10 @@ func (w *world) samples(at time.Time) []heal.Sample {
 }
 
 // metrics answers the loop from the embedded store, as the server does.
-type metrics struct{ db *series.DB }
+type metrics struct {
+	db    *series.DB
+	known bool // whoever is asked about has series
+}
 
 func (m metrics) Value(ctx context.Context, expr string, at time.Time) (value float64, ok bool, err error) {
 	found, err := m.db.Instant(ctx, expr, at)
@@ -129,6 +133,18 @@ func (m metrics) Value(ctx context.Context, expr string, at time.Time) (value fl
 		return 0, false, err
 	}
 	return found[0].Points[0].Value, true, nil
+}
+
+func (m metrics) Samples(ctx context.Context, expr string, from, to time.Time, step time.Duration) ([]cause.Sample, error) {
+	found, err := m.db.Range(ctx, expr, from, to, step)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	var samples []cause.Sample
+	for _, p := range found[0].Points {
+		samples = append(samples, cause.Sample{At: p.At, Value: p.Value})
+	}
+	return samples, nil
 }
 
 func (m metrics) Holds(ctx context.Context, expr string, labels map[string]string, at time.Time) (bool, error) {
@@ -146,7 +162,7 @@ func (m metrics) Fresh(ctx context.Context, expr string, labels map[string]strin
 
 func (m metrics) Lookback(expr string) (time.Duration, error) { return m.db.Lookback(expr) }
 
-func (m metrics) Knows(context.Context, heal.EntityID) (bool, error) { return false, nil }
+func (m metrics) Knows(context.Context, heal.EntityID) (bool, error) { return m.known, nil }
 
 // noLogs is a world that writes none.
 type noLogs struct{}
