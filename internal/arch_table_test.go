@@ -14,6 +14,7 @@ var imports = map[string][]string{
 	// Signals come in.
 	"wire":                    {"heal"},
 	"otlp":                    {"heal", "wire"},
+	"otlp/unary":              {"otlp/accept"}, // both serve connections that are told to stop
 	"gateway":                 {"heal", "wire", "otlp"},
 	"agent":                   {"heal", "wire", "otlp"},
 	"fleet":                   {"heal"},
@@ -153,6 +154,7 @@ var owners = map[string][]string{
 	"go.opentelemetry.io/collector/component":                            {"internal/gateway/ottl"},                                                     // what ottl asks for: a logger, in the form it knows
 	"go.uber.org/zap":                                                    {"internal/gateway/ottl"},
 	"go.yaml.in/yaml/v3":                                                 {"internal/playbook", "internal/alert", "internal/series", "internal/app", "internal/config", "examples/shop"},
+	"golang.org/x/net/http2":                                             {"internal/otlp/unary"},
 	"golang.org/x/oauth2":                                                {"internal/web"},
 	"golang.org/x/sys":                                                   {"internal/action/process", "internal/action/exec", "internal/store/sqlite"},
 	"google.golang.org/genproto/googleapis/rpc/":                         {"internal/otlp"},

@@ -75,6 +75,12 @@ func New(ctx context.Context, o Options) (*App, error) {
 		GRPCAddr: a.cfg.OTLP.GRPCListen, HTTPAddr: a.cfg.OTLP.HTTPListen, GRPCKey: "otlp.grpc_listen", HTTPKey: "otlp.http_listen",
 		MaxRequestBytes: l.MaxRequestBytes, MaxHeaderBytes: l.MaxHeaderBytes, MaxInFlight: l.MaxInFlight, MaxHeldBytes: l.MaxHeldBytes, MaxConnections: l.MaxConnections,
 		Authenticate: authenticate, TLS: serverTLSConfig, Logger: a.log,
+		Prompt: func(sig otlp.Signal) bool { // else requests wait for a disk or a backend
+			if sig == otlp.SignalTraces {
+				return a.cfg.Traces.Acknowledge == "memory"
+			}
+			return a.cfg.Telemetry.Acknowledge == "memory"
+		},
 	}, a.gauge)
 	if err := errors.Join(a.server.Listen(), a.listen(ctx)); err != nil {
 		return nil, errors.Join(err, a.abandon(ctx))

@@ -2,13 +2,10 @@ package otlp
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
-	"syscall"
-	"time"
+
+	"github.com/homeostat/homeostat/internal/otlp/accept"
 )
 
 // front serves HTTP without TLS: plain requests itself, see readPlainHead, in as
@@ -17,110 +14,25 @@ import (
 // which serves it from then on. So every refusal of something odd, and every
 // timeout of who is slow with a head, is that of net/http.
 type front struct {
-	server   *Server
-	listener net.Listener
-	others   *handoff
+	*accept.Server
 
-	stopping atomic.Bool
-	cut      chan struct{} // closed when requests in flight have no time left
-	ended    chan struct{} // has room for one: a connection is over
-	serving  sync.WaitGroup
-	mu       sync.Mutex
-	conns    map[*plainConn]struct{}
+	server *Server
+	others *handoff
 }
 
-func newFront(s *Server, l net.Listener) *front {
-	return &front{server: s, listener: l, others: newHandoff(l.Addr()), cut: make(chan struct{}), ended: make(chan struct{}, 1), conns: map[*plainConn]struct{}{}}
-}
-
-// serve accepts connections until stop. ctx is that of the requests.
-func (f *front) serve(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	f.serving.Go(func() {
-		<-f.cut
-		cancel()
-		f.each(func(c *plainConn) { _ = c.Close() })
+func newFront(s *Server, addr net.Addr) *front {
+	f := &front{server: s, others: newHandoff(addr)}
+	f.Server = accept.New(s.opts.Logger, func(c net.Conn) accept.Conn {
+		return &plainConn{Conn: c, front: f, buf: make([]byte, smallRead)}
 	})
+	return f
+}
+
+// Serve accepts connections until Stop. What is given to net/http is closed when
+// it ends.
+func (f *front) Serve(ctx context.Context, l net.Listener) error {
 	defer func() { _ = f.others.Close() }() // has no error
-	for pause := time.Duration(0); ; {
-		c, err := f.listener.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			f.begin(ctx, c)
-		case f.stopping.Load():
-			return nil
-		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			f.server.opts.Logger.WarnContext(ctx, "a connection could not be accepted; trying again", slog.Any("error", err))
-			select {
-			case <-time.After(pause):
-			case <-f.cut:
-			}
-		default:
-			return err
-		}
-	}
-}
-
-func (f *front) begin(ctx context.Context, conn net.Conn) {
-	c := &plainConn{Conn: conn, front: f, buf: make([]byte, smallRead)}
-	f.mu.Lock()
-	f.conns[c] = struct{}{}
-	f.mu.Unlock()
-	f.serving.Go(func() {
-		given := c.serve(ctx)
-		f.mu.Lock()
-		delete(f.conns, c)
-		f.mu.Unlock()
-		select {
-		case f.ended <- struct{}{}:
-		default: // who waits looks again
-		}
-		if given != nil {
-			f.others.give(given)
-			return
-		}
-		c.release()
-		_ = c.Close() // nobody is left to be told
-	})
-}
-
-// stop ends idle connections, gives requests in flight until ctx ends, and waits
-// for serve and for all connections that were not given away.
-func (f *front) stop(ctx context.Context) {
-	f.stopping.Store(true)
-	_ = f.listener.Close() // ends serve
-	f.each(func(c *plainConn) {
-		if c.idle.Load() {
-			_ = c.SetReadDeadline(time.Unix(1, 0)) // wakes it; one that was closed needs no waking
-		}
-	})
-	for timeUp := false; f.busy() && !timeUp; {
-		select {
-		case <-f.ended:
-		case <-ctx.Done():
-			timeUp = true
-		}
-	}
-	close(f.cut)
-	<-f.others.closed // no connection begins any more
-	f.serving.Wait()
-}
-
-// busy reports whether there are connections.
-func (f *front) busy() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.conns) > 0
-}
-
-func (f *front) each(do func(*plainConn)) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for c := range f.conns {
-		do(c)
-	}
+	return f.Server.Serve(ctx, l)
 }
 
 // handoff is the listener through which net/http gets connections.

@@ -4,17 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"strings"
-	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/encoding/gzip" // the compressor every OTLP exporter has
-	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/otlp/unary"
 )
 
 // services are the gRPC names of the signals.
@@ -24,127 +22,105 @@ var services = [...]string{
 	logs:    "opentelemetry.proto.collector.logs.v1.LogsService",
 }
 
-// The flow control of gRPC: what a sender may have under way, and so what its
-// connection can make us hold before a request is whole.
-const (
-	streamWindow     = 512 << 10
-	connectionWindow = 2 << 20
-)
-
-// grpcServer registers the services over raw bytes rather than pdata's own
-// stubs: so both protocols share one path, and a malformed message is answered
-// INVALID_ARGUMENT where grpc-go itself would say INTERNAL.
-func (s *Server) grpcServer() *grpc.Server {
-	opts := []grpc.ServerOption{
-		grpc.ForceServerCodecV2(rawCodec{}),
-		grpc.MaxRecvMsgSize(s.opts.MaxRequestBytes),
-		grpc.MaxHeaderListSize(uint32(s.opts.MaxHeaderBytes)),
-		grpc.MaxConcurrentStreams(uint32(s.opts.MaxInFlight)),
-		// Windows of their own size keep grpc-go from measuring the line with pings,
-		// and from a window update for each small request.
-		grpc.InitialWindowSize(streamWindow),
-		grpc.InitialConnWindowSize(connectionWindow),
-		grpc.ConnectionTimeout(10 * time.Second),
-		grpc.WaitForHandlers(true),
-		grpc.InTapHandle(s.expire),
-		// Goroutines that are used again have grown their stacks already.
-		grpc.NumStreamWorkers(uint32(min(s.opts.MaxInFlight, 4*runtime.GOMAXPROCS(0)))),
-		// Exporters ping idle connections every 10 to 30 s.
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-	}
-	if s.opts.TLS != nil {
-		opts = append(opts, grpc.Creds(credentials.NewTLS(s.opts.TLS)))
-	}
-	server := grpc.NewServer(opts...)
+// grpcServer serves the services over raw bytes rather than pdata's own stubs: so
+// both protocols share one path, and a malformed message is answered
+// INVALID_ARGUMENT.
+func (s *Server) grpcServer() *unary.Server {
+	methods := map[string]int{}
 	for _, sig := range signals {
-		handler := func(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			return s.serveGRPC(ctx, sig, decode)
-		}
-		server.RegisterService(&grpc.ServiceDesc{
-			ServiceName: services[sig],
-			HandlerType: (*any)(nil),
-			Methods:     []grpc.MethodDesc{{MethodName: "Export", Handler: handler}},
-		}, s)
+		methods["/"+services[sig]+"/Export"] = int(sig)
 	}
-	return server
+	return unary.New(unary.Options{
+		Methods: methods,
+		Admit: func(ctx context.Context, c *unary.Call) *unary.Status {
+			err := s.authenticate(ctx, c.Authorization)
+			if err == nil {
+				return nil
+			}
+			s.stats[c.Method].requests.Add(1)
+			return s.refuseGRPC(ctx, Signal(c.Method), err)
+		},
+		Take:   s.serveGRPC,
+		Prompt: func(method int) bool { return s.opts.Prompt != nil && s.opts.Prompt(Signal(method)) },
+		Refuse: func(method int, why unary.Refusal) *unary.Status {
+			s.stats[method].requests.Add(1)
+			return s.refuseGRPC(context.Background(), Signal(method), s.refusal(why))
+		},
+		Memory:          memoryOf{s},
+		MaxMessageBytes: s.opts.MaxRequestBytes,
+		MaxHeaderBytes:  s.opts.MaxHeaderBytes,
+		MaxStreams:      s.opts.MaxInFlight,
+		StreamTimeout:   s.opts.ReadTimeout + s.opts.SinkTimeout, // the time that a request over HTTP has
+		TLS:             s.opts.TLS,
+		Logger:          s.opts.Logger,
+	})
 }
 
-func (s *Server) serveGRPC(ctx context.Context, sig Signal, decode func(any) error) (any, error) {
+// memoryOf is what requests of a Server may take together.
+type memoryOf struct{ s *Server }
+
+func (m memoryOf) Reserve(n int64) bool { return m.s.hold(n) }
+func (m memoryOf) Free(n int64)         { m.s.held.Add(-n) }
+func (m memoryOf) Get(n int) []byte     { return m.s.buffers.get(n) }
+func (m memoryOf) Put(b []byte)         { m.s.buffers.put(b) }
+
+// refusal is the error of a request that was not received whole.
+func (s *Server) refusal(why unary.Refusal) error {
+	const op = "read OTLP request"
+	switch why {
+	case unary.TooLarge:
+		return tooLarge{heal.Errorf(heal.Invalid, op, "more than %d bytes; send smaller batches", s.opts.MaxRequestBytes)}
+	case unary.NoMemory:
+		return s.full()
+	case unary.Malformed:
+	}
+	return heal.Errorf(heal.Invalid, op, "expected one whole message of gRPC, with grpc-encoding if it is compressed")
+}
+
+// serveGRPC takes a request that a sender has sent whole: only then does it take
+// a place among the requests in flight.
+func (s *Server) serveGRPC(ctx context.Context, c *unary.Call) ([]byte, *unary.Status) {
+	sig := Signal(c.Method)
 	s.stats[sig].requests.Add(1)
-	resp, err := s.tryGRPC(ctx, sig, decode)
+	resp, err := s.tryGRPC(ctx, sig, c)
 	if err != nil {
-		s.stats[sig].refused.Add(1)
-		st, _, _ := s.toStatus(err)
-		s.opts.Logger.DebugContext(ctx, "OTLP request refused", slog.String("signal", sig.String()), slog.String("protocol", "grpc"), slog.String("code", st.Code().String()), slog.Any("error", err))
-		return nil, st.Err()
+		return nil, s.refuseGRPC(ctx, sig, err)
 	}
-	return &raw{bytes: resp}, nil
+	return resp, nil
 }
 
-func (s *Server) tryGRPC(ctx context.Context, sig Signal, decode func(any) error) ([]byte, error) {
-	if s.opts.Authenticate != nil { // reading the metadata copies all of it
-		md, _ := metadata.FromIncomingContext(ctx)
-		if err := s.authenticate(ctx, strings.Join(md.Get("authorization"), "")); err != nil {
-			return nil, err
-		}
+func (s *Server) tryGRPC(ctx context.Context, sig Signal, c *unary.Call) ([]byte, error) {
+	release, ok := s.admit()
+	if !ok {
+		return nil, s.overloaded()
 	}
-	req := received{server: s}
-	defer req.giveBack()
-	if err := decode(&req); err != nil {
+	defer release()
+	if c.Coding == "" {
+		return s.export(ctx, sig, protobuf, c.Message)
+	}
+	body, err := s.decompress(c.Coding, c.Message)
+	if body != nil {
+		defer s.giveBack(body)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if req.refused != nil {
-		return nil, req.refused
-	}
-	return s.export(ctx, sig, protobuf, req.bytes)
+	return s.export(ctx, sig, protobuf, body)
 }
 
-// received is a request that a sender has sent whole: only then does it take a
-// place among the requests in flight, and memory. grpc-go holds what came of it
-// before, for as long as the deadline of the stream.
-type received struct {
-	server  *Server
-	bytes   []byte
-	held    int64
-	release func()
-	refused error // there is no place, or no memory
-}
-
-func (r *received) take(data mem.BufferSlice) {
-	var ok bool
-	if r.release, ok = r.server.admit(); !ok {
-		r.release, r.refused = nil, r.server.overloaded()
-		return
+// refuseGRPC counts a refusal and says it in the terms of gRPC.
+func (s *Server) refuseGRPC(ctx context.Context, sig Signal, err error) *unary.Status {
+	s.stats[sig].refused.Add(1)
+	st, _, retry := s.toStatus(err)
+	s.opts.Logger.DebugContext(ctx, "OTLP request refused", slog.String("signal", sig.String()), slog.String("protocol", "grpc"), slog.String("code", st.Code().String()), slog.Any("error", err))
+	out := &unary.Status{Code: uint32(st.Code()), Message: st.Message()}
+	if retry > 0 {
+		out.Details, _ = proto.Marshal(st.Proto()) // what cannot be written is left out
 	}
-	if size := int64(data.Len()); r.server.hold(size) {
-		r.held = size
-	} else {
-		r.refused = r.server.full()
-		return
+	if st.Code() == codes.Unimplemented {
+		out.Accept = "gzip,zstd"
 	}
-	r.bytes = r.server.buffers.get(data.Len())
-	data.CopyTo(r.bytes)
-}
-
-func (r *received) giveBack() {
-	r.server.buffers.put(r.bytes)
-	r.server.held.Add(-r.held)
-	if r.release != nil {
-		r.release()
-	}
-}
-
-// expire gives a stream the time that a request over HTTP has: to be sent, and to
-// be taken.
-func (s *Server) expire(ctx context.Context, _ *tap.Info) (context.Context, error) {
-	limit := s.opts.ReadTimeout + s.opts.SinkTimeout
-	if own, ok := ctx.Deadline(); ok && time.Until(own) <= limit {
-		return ctx, nil // the sender's own deadline, which nearly all send along, is earlier
-	}
-	limited, cancel := context.WithTimeout(ctx, limit)
-	context.AfterFunc(ctx, cancel) // grpc-go ends its context with the stream
-	return limited, nil
+	return out
 }
 
 // authenticate gives the token of an Authorization header to the hook.
@@ -179,13 +155,10 @@ func (rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
-	switch m := v.(type) {
-	case *received:
-		m.take(data)
-	case *raw:
-		m.bytes = data.Materialize() // a copy: data is freed on return
-	default:
+	m, ok := v.(*raw)
+	if !ok {
 		return fmt.Errorf("unmarshal %T: only raw messages are received", v)
 	}
+	m.bytes = data.Materialize() // a copy: data is freed on return
 	return nil
 }

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -105,27 +106,55 @@ func formatOf(contentType string) (format, bool) {
 func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	limit := int64(s.opts.MaxRequestBytes)
 	coding := strings.ToLower(r.Header.Get("Content-Encoding"))
-	op := strings.TrimSpace("read OTLP request " + coding)
-	var plain io.Reader = http.MaxBytesReader(w, r.Body, limit)
+	plain, done, err := s.plain(coding, http.MaxBytesReader(w, r.Body, limit))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.readPlain(coding, plain)
+}
+
+// decompress gives what a message is when it is not compressed. It is held, and
+// must be given back even if there is an error.
+func (s *Server) decompress(coding string, message []byte) ([]byte, error) {
+	plain, done, err := s.plain(coding, bytes.NewReader(message))
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return s.readPlain(coding, plain)
+}
+
+func readOp(coding string) string { return strings.TrimSpace("read OTLP request " + coding) }
+
+// plain decompresses what comes from r; done must be called when it was read.
+func (s *Server) plain(coding string, r io.Reader) (plain io.Reader, done func(), err error) {
+	limit := int64(s.opts.MaxRequestBytes)
 	switch coding {
 	case "", "identity":
+		return r, func() {}, nil
 	case "gzip":
-		z, err := gzip.NewReader(plain)
-		if err != nil {
-			return nil, bodyError(op, err, limit)
+		z, _ := s.gzip.Get().(*gzip.Reader)
+		if z == nil {
+			z = new(gzip.Reader)
 		}
-		defer func() { _ = z.Close() }() // reports only what Read reported
-		plain = z
+		if err := z.Reset(r); err != nil {
+			return nil, nil, bodyError(readOp(coding), err, limit)
+		}
+		return z, func() { s.gzip.Put(z) }, nil
 	case "zstd":
-		z, err := s.zstd.get(plain)
+		z, err := s.zstd.get(r)
 		if err != nil {
-			return nil, bodyError(op, err, limit)
+			return nil, nil, bodyError(readOp(coding), err, limit)
 		}
-		defer func() { _ = z.Close() }()
-		plain = z
-	default:
-		return nil, heal.Errorf(heal.Invalid, op, "content encoding %q is not taken: send gzip, zstd or none", coding)
+		return z, func() { _ = z.Close() }, nil // reports only what Read reported
 	}
+	return nil, nil, unimplemented{heal.Errorf(heal.Invalid, readOp(coding), "content encoding %q is not taken: send gzip, zstd or none", coding)}
+}
+
+// readPlain reads to the end, at most MaxRequestBytes.
+func (s *Server) readPlain(coding string, plain io.Reader) ([]byte, error) {
+	op, limit := readOp(coding), int64(s.opts.MaxRequestBytes)
 	body, err := s.readAll(plain, limit+1)
 	switch {
 	case heal.Is(err, heal.Transient):

@@ -47,8 +47,12 @@ type Options struct {
 	// Its errors of kind Transient ask for a retry, all others refuse. Nil takes
 	// everybody.
 	Authenticate func(ctx context.Context, token string) error
-	TLS          *tls.Config  // nil: plain text
-	Logger       *slog.Logger // nil: silent
+	// Prompt says that the Sink never waits when it takes a signal: its requests
+	// over gRPC are then taken where they are read, one after the other on each
+	// connection. Nil: it may wait.
+	Prompt func(Signal) bool
+	TLS    *tls.Config  // nil: plain text
+	Logger *slog.Logger // nil: silent
 }
 
 func (o Options) withDefaults() Options {

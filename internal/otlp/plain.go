@@ -42,13 +42,32 @@ type plainConn struct {
 	taken bool // buf is from the pool, and held
 
 	idle                  atomic.Bool // waits for the first byte of a request
-	served                bool        // there was a request
+	stopping              atomic.Bool
+	served                bool // there was a request
 	now                   time.Time
 	readUntil, writeUntil time.Time // as far as set
 
 	answer []byte
 	date   [len(http.TimeFormat)]byte
 	dated  int64 // the second that date tells
+}
+
+// Serve answers requests, until one comes that is not plain.
+func (c *plainConn) Serve(ctx context.Context) {
+	if given := c.serve(ctx); given != nil {
+		c.front.others.give(given)
+		return
+	}
+	c.release()
+	_ = c.Close() // nobody is left to be told
+}
+
+// Drain ends the connection unless it is within a request.
+func (c *plainConn) Drain() {
+	c.stopping.Store(true)
+	if c.idle.Load() {
+		_ = c.SetReadDeadline(time.Unix(1, 0)) // wakes it; one that was closed needs no waking
+	}
 }
 
 // serve answers requests. If one comes that is not plain it gives the connection
@@ -101,7 +120,7 @@ func (c *plainConn) wait() bool {
 			c.setRead(c.now.Add(limit))
 		}
 		c.idle.Store(true)
-		if c.front.stopping.Load() {
+		if c.stopping.Load() {
 			return false
 		}
 		n, err := c.Read(c.buf)
@@ -117,7 +136,7 @@ func (c *plainConn) wait() bool {
 			return false
 		}
 	}
-	return !c.front.stopping.Load()
+	return !c.stopping.Load()
 }
 
 func (c *plainConn) setRead(until time.Time) {

@@ -9,11 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
-
-	"google.golang.org/grpc"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/otlp/unary"
 )
 
 // Addrs are the addresses a Server is bound to.
@@ -30,6 +28,7 @@ type Server struct {
 	decoder  *Decoder
 	inflight chan struct{}
 	zstd     zstdPool
+	gzip     sync.Pool // of *gzip.Reader
 	buffers  bufferPool
 	held     atomic.Int64 // bytes of requests being read or handed over
 	stats    [len(signals)]counters
@@ -106,7 +105,7 @@ func (s *Server) Run(ctx context.Context) error {
 	switch {
 	case httpListener == nil:
 	case s.opts.TLS == nil:
-		plain = newFront(s, httpListener)
+		plain = newFront(s, httpListener.Addr())
 		httpListener = plain.others
 	default:
 		httpServer.TLSConfig = s.opts.TLS.Clone()
@@ -116,10 +115,10 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 3)
 	var serving sync.WaitGroup
 	if plain != nil {
-		serving.Go(func() { failed <- plain.serve(context.WithoutCancel(ctx)) })
+		serving.Go(func() { failed <- plain.Serve(context.WithoutCancel(ctx), s.httpListener) })
 	}
 	if s.grpcListener != nil {
-		serving.Go(func() { failed <- grpcServer.Serve(s.grpcListener) })
+		serving.Go(func() { failed <- grpcServer.Serve(context.WithoutCancel(ctx), s.grpcListener) })
 	}
 	if httpListener != nil {
 		serving.Go(func() { failed <- serveHTTP(httpListener) })
@@ -136,22 +135,20 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) stop(grpcServer *grpc.Server, httpServer *http.Server, plain *front) {
+func (s *Server) stop(grpcServer *unary.Server, httpServer *http.Server, plain *front) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.opts.StopTimeout)
 	defer cancel()
 	var stopping sync.WaitGroup
 	if plain != nil {
-		stopping.Go(func() { plain.stop(ctx) })
+		stopping.Go(func() { plain.Stop(ctx) })
 	}
 	stopping.Go(func() {
 		if err := httpServer.Shutdown(ctx); err != nil {
 			_ = httpServer.Close() // time is up: what is in flight is cut
 		}
 	})
-	stopping.Go(func() {
-		cut := time.AfterFunc(s.opts.StopTimeout, grpcServer.Stop)
-		defer cut.Stop()
-		grpcServer.GracefulStop()
-	})
+	if s.grpcListener != nil {
+		stopping.Go(func() { grpcServer.Stop(ctx) })
+	}
 	stopping.Wait()
 }

@@ -25,6 +25,11 @@ type tooLarge struct{ error }
 
 func (t tooLarge) Unwrap() error { return t.error }
 
+// unimplemented marks a request in a coding we do not have.
+type unimplemented struct{ error }
+
+func (u unimplemented) Unwrap() error { return u.error }
+
 // toStatus says in the protocol's terms what became of a request. retry is
 // zero if the sender should not try again; over gRPC it travels as RetryInfo,
 // without which RESOURCE_EXHAUSTED means "never".
@@ -49,6 +54,9 @@ func (s *Server) toStatus(err error) (st *status.Status, httpCode int, retry tim
 	}
 	if _, ok := errors.AsType[unauthenticated](err); ok && retry == 0 {
 		code, httpCode = codes.Unauthenticated, http.StatusUnauthorized
+	}
+	if _, ok := errors.AsType[unimplemented](err); ok {
+		code = codes.Unimplemented
 	}
 	if _, ok := errors.AsType[tooLarge](err); ok {
 		code, httpCode = codes.ResourceExhausted, http.StatusRequestEntityTooLarge

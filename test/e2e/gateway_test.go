@@ -65,6 +65,13 @@ type sink struct {
 	points, records int
 }
 
+// distinct is how many spans came, each counted once.
+func (s *sink) distinct() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.spans)
+}
+
 // startSink listens at addr, or where it is free.
 func startSink(t *testing.T, addr string) *sink {
 	t.Helper()

@@ -1,0 +1,279 @@
+package unary
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// What a peer may send before it is told to go on. Messages count towards
+// Options.Memory as they come, so the windows bound no memory of ours.
+const (
+	streamWindow = 512 << 10
+	connWindow   = 2 << 20
+	firstWindow  = 1<<16 - 1 // of HTTP/2, until it is told otherwise
+	maxWindow    = 1<<31 - 1
+)
+
+// maxFrame is the most a frame of ours or of the peer's has: what HTTP/2 begins
+// with, and we ask for no more. What a connection reads into holds one with its
+// head.
+const (
+	maxFrame  = 16 << 10
+	frameHead = 9
+	readInto  = 2 * maxFrame
+)
+
+// conn is one connection. Its goroutine reads; what calls touch too is behind
+// the lock.
+type conn struct {
+	opts    *Options
+	raw     net.Conn // to be woken and closed
+	net     net.Conn // with TLS, if there is any
+	in      *bufio.Reader
+	framer  *http2.Framer
+	calls   sync.WaitGroup
+	heard   atomic.Int64 // when something was read last, in nanoseconds
+	pinged  atomic.Int64 // when the peer was asked whether it is there, likewise; 0 if it has answered
+	leaving atomic.Bool  // Drain was called
+
+	permitted int64 // what the peer may still send
+	owed      int64 // of what it sent, what it was not told to go on for
+
+	mu           sync.Mutex
+	out          []byte // to be written
+	block        []byte // scratch, as answer is
+	answer       []byte
+	writeUntil   time.Time
+	streams      map[uint32]*stream
+	lost         int    // calls that run though their stream is over
+	newest       uint32 // stream
+	waiting      []*answer
+	window       int64 // what we may send
+	firstWindow  int64 // of a stream
+	tableChanged bool
+	lastPing     time.Time
+	strikes      int // pings that came too soon
+	resets       int // streams given up, less those that were answered
+	drainedAt    time.Time
+	last         bool // no stream may begin, and the peer knows it
+}
+
+// errOver ends a connection that was drained.
+var errOver = errors.New("all calls are over and the server stops")
+
+func newConn(o *Options, nc net.Conn) *conn {
+	c := &conn{
+		opts: o, raw: nc, net: nc, streams: map[uint32]*stream{},
+		permitted: connWindow, window: firstWindow, firstWindow: firstWindow,
+	}
+	c.heard.Store(time.Now().UnixNano())
+	return c
+}
+
+// Write takes frames of the framer. The lock is held.
+func (c *conn) Write(b []byte) (int, error) {
+	c.out = append(c.out, b...)
+	return len(b), nil
+}
+
+// Serve reads until the connection is over, and waits for its calls.
+func (c *conn) Serve(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	err := c.begin(ctx)
+	for err == nil {
+		err = c.next(ctx)
+	}
+	c.mu.Lock()
+	if code, ok := errors.AsType[http2.ConnectionError](err); ok {
+		_ = c.framer.WriteGoAway(c.newest, http2.ErrCode(code), nil)
+	}
+	_ = c.flush() // the error before is the one that matters
+	c.mu.Unlock()
+	c.opts.Logger.DebugContext(ctx, "gRPC connection ended", slog.Any("reason", err))
+	cancel()
+	_ = c.Close() // nobody is left to be told
+	c.calls.Wait()
+	for _, st := range c.streams {
+		c.free(st)
+	}
+}
+
+// Close cuts the connection.
+func (c *conn) Close() error { return c.raw.Close() }
+
+// Drain lets the peer know that the server stops.
+func (c *conn) Drain() {
+	c.leaving.Store(true)
+	c.wake()
+}
+
+// wake makes the reader look at the time.
+func (c *conn) wake() { _ = c.raw.SetReadDeadline(time.Unix(1, 0)) } // one that was closed is awake
+
+// due says whether the reader has something to do. It never waits.
+func (c *conn) due(now time.Time) bool {
+	due := c.leaving.Load()
+	if asked := c.pinged.Load(); asked > 0 {
+		due = due || now.Sub(time.Unix(0, asked)) > pingTimeout
+	} else {
+		due = due || now.Sub(time.Unix(0, c.heard.Load())) > pingAfter
+	}
+	if c.mu.TryLock() {
+		defer c.mu.Unlock()
+		for _, st := range c.streams {
+			due = due || now.After(st.until)
+		}
+	}
+	return due
+}
+
+// begin reads what a connection begins with.
+func (c *conn) begin(ctx context.Context) error {
+	_ = c.raw.SetDeadline(time.Now().Add(beginTimeout)) // one that was closed fails at its first read
+	if c.leaving.Load() {
+		return errOver
+	}
+	if c.opts.TLS != nil {
+		config := c.opts.TLS.Clone()
+		config.NextProtos = []string{http2.NextProtoTLS}
+		secured := tls.Server(c.raw, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return err
+		}
+		if got := secured.ConnectionState().NegotiatedProtocol; got != http2.NextProtoTLS {
+			return fmt.Errorf("the peer wants protocol %q, expected h2", got)
+		}
+		c.net = secured
+	}
+	c.in = bufio.NewReaderSize(c.net, readInto)
+	got, err := c.in.Peek(len(http2.ClientPreface))
+	if err != nil {
+		return err
+	}
+	if string(got) != http2.ClientPreface {
+		return errors.New("the peer does not speak HTTP/2")
+	}
+	_, _ = c.in.Discard(len(got)) // was peeked at
+	c.framer = http2.NewFramer(c, c.in)
+	c.framer.SetReuseFrames()
+	c.framer.SetMaxReadFrameSize(maxFrame)
+	c.framer.MaxHeaderListSize = uint32(c.opts.MaxHeaderBytes)
+	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	c.framer.ReadMetaHeaders.SetMaxStringLength(c.opts.MaxHeaderBytes)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.framer.WriteSettings( // as all frames, into memory
+		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.opts.MaxStreams)},
+		http2.Setting{ID: http2.SettingInitialWindowSize, Val: streamWindow},
+		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: uint32(c.opts.MaxHeaderBytes)},
+	)
+	_ = c.framer.WriteWindowUpdate(0, connWindow-firstWindow)
+	_ = c.raw.SetReadDeadline(time.Time{}) // one that was closed fails at its next read
+	return c.flush()
+}
+
+// await reads until there are n bytes to handle. Before it waits it writes what
+// there is to write.
+func (c *conn) await(n int) ([]byte, error) {
+	for c.in.Buffered() < n {
+		c.mu.Lock()
+		err := c.leave(time.Now())
+		if err == nil {
+			err = c.flush()
+		}
+		c.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		_, err = c.in.Peek(n)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			_ = c.raw.SetReadDeadline(time.Time{}) // one that was closed fails at its next read
+			err = c.woken(time.Now())
+		case err == nil:
+			c.heard.Store(time.Now().UnixNano())
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c.in.Peek(n)
+}
+
+// woken does what time asks for.
+func (c *conn) woken(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, st := range c.streams {
+		if now.After(st.until) {
+			c.reset(st, http2.ErrCodeCancel)
+		}
+	}
+	heard, asked := c.heard.Load(), c.pinged.Load()
+	switch {
+	case asked == 0 && now.Sub(time.Unix(0, heard)) > pingAfter:
+		c.pinged.Store(now.UnixNano())
+		return c.framer.WritePing(false, [8]byte{})
+	case asked > 0 && heard >= asked:
+		c.pinged.Store(0)
+	case asked > 0 && now.Sub(time.Unix(0, asked)) > pingTimeout:
+		return errors.New("the peer does not answer")
+	}
+	return nil
+}
+
+// leavePing is answered when the peer knows that the server stops.
+var leavePing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
+
+// leave says that the server stops, if it does: first that it will, and once the
+// peer has heard of it, or should have, after which stream it does.
+func (c *conn) leave(now time.Time) error {
+	switch {
+	case !c.leaving.Load():
+		return nil
+	case c.drainedAt.IsZero():
+		c.drainedAt = now
+		_ = c.framer.WriteGoAway(maxWindow, http2.ErrCodeNo, nil)
+		_ = c.framer.WritePing(false, leavePing)
+	case !c.last && now.Sub(c.drainedAt) > drainTimeout:
+		c.leaveNow()
+	}
+	if c.last && len(c.streams) == 0 {
+		return errOver
+	}
+	return nil
+}
+
+func (c *conn) leaveNow() {
+	c.last = true
+	_ = c.framer.WriteGoAway(c.newest, http2.ErrCodeNo, nil)
+}
+
+// flush writes what there is to write. The lock is held.
+func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	if now := time.Now(); c.writeUntil.Sub(now) < writeTimeout/2 {
+		c.writeUntil = now.Add(writeTimeout)
+		_ = c.raw.SetWriteDeadline(c.writeUntil) // one that was closed fails at once
+	}
+	_, err := c.net.Write(c.out)
+	c.out = c.out[:0]
+	if cap(c.out) > readInto {
+		c.out = nil
+	}
+	return err
+}
