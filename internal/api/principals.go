@@ -128,7 +128,7 @@ func (s *server) gone(ctx context.Context, id string, do func() error) (*body[fo
 
 // ofAccount converts a principal; what is stored of its secrets stays behind.
 func ofAccount(a auth.Account) form.Principal {
-	out := form.Principal{Name: a.Name, Created: a.Created.UTC(), Grants: []form.Grant{}, Tokens: []form.Token{}}
+	out := form.Principal{Name: a.Name, Created: a.Created.UTC(), Guest: a.Guest, Grants: []form.Grant{}, Tokens: []form.Token{}}
 	for _, g := range a.Grants {
 		out.Grants = append(out.Grants, form.Grant{Role: string(g.Role), Scope: whereOf(g.Scope)})
 	}

@@ -81,6 +81,9 @@ type OIDCConfig struct {
 	PageURL      string `yaml:"page_url" doc:"Address of this page as browsers know it, as in https://homeostat.example.com."`
 	Name         string `yaml:"name" doc:"On the button; empty: the issuer's host."`
 	Claim        string `yaml:"claim" doc:"Which claim of the identity token names the principal; empty: email, which the issuer must have verified."`
+
+	Groups      map[string]string `yaml:"groups" doc:"Group to the role it stands for: who is no principal here has the highest role of their groups, everywhere." oneof:"viewer,approver,operator,admin"`
+	GroupsClaim string            `yaml:"groups_claim" doc:"Which claim of the identity token lists the groups; empty: groups."`
 }
 
 // TLSConfig names a certificate and its key; both or neither.
@@ -271,7 +274,7 @@ func Default() Config {
 		Scope:     ScopeConfig{Tenant: heal.DefaultScope.Tenant, Env: heal.DefaultScope.Env, Cluster: heal.DefaultScope.Cluster},
 		Log:       LogConfig{Level: "info", Format: "text"},
 		Server:    ServerConfig{Listen: "127.0.0.1:8080"},
-		Page:      PageConfig{Enabled: true, Session: config.Duration(12 * time.Hour)},
+		Page:      PageConfig{Enabled: true, Session: config.Duration(12 * time.Hour), OIDC: OIDCConfig{Groups: map[string]string{}}},
 		OTLP:      OTLPConfig{GRPCListen: "127.0.0.1:4317", HTTPListen: "127.0.0.1:4318", MaxRequestBytes: 16 << 20, Sampling: SamplingConfig{Rate: 1, Services: map[string]float64{}, Slow: config.Duration(time.Second)}},
 		Metrics:   MetricsConfig{Retention: days(15), FlushInterval: config.Duration(5 * time.Second), MaxOperations: 2000, Remotes: []RemoteConfig{}},
 		Telemetry: TelemetryConfig{RetentionDays: 7, MaxBytes: 50 << 30, RecordsPerSecond: 10_000},

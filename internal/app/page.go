@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/homeostat/homeostat/internal/auth"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/web"
 )
@@ -30,7 +32,7 @@ func (s *Server) page(door http.Handler) (http.Handler, error) {
 }
 
 // issuer is who signs people in elsewhere; nil if nobody is configured. What
-// they get is a token of their principal that ends with the session.
+// they get is a token that ends with the session.
 func (s *Server) issuer() (*web.Issuer, error) {
 	c := s.cfg.Page.OIDC
 	if c.Issuer == "" {
@@ -43,12 +45,20 @@ func (s *Server) issuer() (*web.Issuer, error) {
 			return nil, err
 		}
 	}
+	stand := map[string]auth.Role{}
+	for group, role := range c.Groups {
+		stand[group] = auth.Role(role)
+	}
+	groups := ""
+	if len(stand) > 0 {
+		groups = cmp.Or(c.GroupsClaim, "groups")
+	}
 	return &web.Issuer{
-		URL: c.Issuer, ClientID: c.ClientID, ClientSecret: secret, Page: c.PageURL, Name: c.Name, Claim: c.Claim,
-		Token: func(ctx context.Context, name string, until time.Time) (string, error) {
-			token, _, err := s.accounts.IssueToken(ctx, name, "session of the page", until)
-			return token, err
+		URL: c.Issuer, ClientID: c.ClientID, ClientSecret: secret, Page: c.PageURL, Name: c.Name, Claim: c.Claim, Groups: groups,
+		Enter: func(ctx context.Context, who web.Person, until time.Time) (string, error) {
+			return s.accounts.Visit(ctx, who.Name, auth.RolesOf(who.Groups, stand), until)
 		},
+		Leave: s.accounts.Leave,
 	}, nil
 }
 

@@ -17,6 +17,7 @@ type Account struct {
 	Grants  []Grant   `json:"grants"`
 	Tokens  []Token   `json:"tokens"`
 	Created time.Time `json:"created"`
+	Guest   bool      `json:"guest,omitempty"` // made by Visit: what it may do, others say at each visit
 }
 
 // AccountKind stores accounts.
@@ -79,25 +80,30 @@ func (a *Accounts) Authenticate(ctx context.Context, token string) (Principal, e
 	return Principal{Name: account.Name, Grants: account.Grants}, nil
 }
 
-// Create makes a principal without tokens; kind Conflict if the name is taken.
+// Create makes a principal without tokens; kind Conflict if the name is taken,
+// unless by a guest, whose visits end with it.
 func (a *Accounts) Create(ctx context.Context, name string, grants []Grant) error {
 	account, err := a.account(name, grants)
 	if err != nil {
 		return err
 	}
 	return heal.Wrap("create principal "+name, a.store.Update(ctx, func(tx store.Tx) error {
-		_, err := AccountKind.Put(tx, &account, store.Absent)
+		expect := store.Absent
+		if was, err := AccountKind.Get(tx, name); err == nil && was.Value.Guest {
+			expect = was.Revision
+		}
+		_, err := AccountKind.Put(tx, &account, expect)
 		return err
 	}))
 }
 
-// Grant replaces what a principal may do.
+// Grant replaces what a principal may do. A guest becomes a principal by it.
 func (a *Accounts) Grant(ctx context.Context, name string, grants []Grant) error {
 	if err := validGrants(grants); err != nil {
 		return err
 	}
 	return a.change(ctx, "grant to "+name, name, func(account *Account) error {
-		account.Grants = grants
+		account.Grants, account.Guest = grants, false
 		return nil
 	})
 }

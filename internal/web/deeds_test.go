@@ -51,6 +51,22 @@ func TestDeeds(t *testing.T) {
 			return "/silences/" + string(silences(t, h)[0].ID) + "/end"
 		}, nil, func(h *house, _ reply) bool { return silences(t, h)[0].EndedBy == "operator" }},
 		{"cancel a run", "operator", func(h *house) string { return "/runs/" + h.waitingRun(t) + "/cancel" }, []string{"reason", "not now"}, func(_ *house, r reply) bool { return r.status == 303 }},
+		{"pause a run", "operator", func(h *house) string { return h.started(t, "long-wait", "") + "/pause" }, []string{"reason", "look first"}, func(h *house, r reply) bool {
+			return h.run(t, r, heal.RunPaused).Reason != ""
+		}},
+		{"resume a run", "operator", func(h *house) string {
+			run, b := h.started(t, "long-wait", ""), h.as(t, "admin")
+			h.run(t, b.post(run+"/pause", "csrf", b.csrf()), heal.RunPaused)
+			return run + "/resume"
+		}, nil, func(h *house, r reply) bool { return h.run(t, r, heal.RunRunning).ID != "" }},
+		{"run again", "operator", func(h *house) string {
+			run := h.started(t, "touch", "badly")
+			h.Until(t, strings.TrimPrefix(run, "/runs/"), func(r *heal.Run) bool { return r.State.Ended() })
+			return run + "/rerun"
+		}, []string{"from", "touch", "reason", "the target is well again"}, func(h *house, r reply) bool {
+			again := h.run(t, r, heal.RunFailed)
+			return again.RerunOf != "" && again.Playbook == "touch"
+		}},
 		{"dry run", "operator", at("/playbooks/touch/try"), []string{"target", "service/cart", "for", "dry"}, func(h *house, r reply) bool {
 			return strings.Contains(r.body, "Would do world.touch to service/cart.") && len(h.World.Touched()) == 0
 		}},
@@ -82,6 +98,23 @@ func TestDeeds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// started is the path of a new run.
+func (h *house) started(t *testing.T, book, end string) string {
+	t.Helper()
+	b := h.as(t, "admin")
+	got := b.post("/playbooks/"+book+"/try", "csrf", b.csrf(), "target", "service/cart", "for", "real", "param.end", end)
+	if got.status != 303 {
+		t.Fatalf("start a run: %d %s", got.status, got.body)
+	}
+	return got.header.Get("Location")
+}
+
+// run is the run that an answer leads to, once it is in a state.
+func (h *house) run(t *testing.T, r reply, state heal.RunState) heal.Run {
+	t.Helper()
+	return h.Until(t, strings.TrimPrefix(r.header.Get("Location"), "/runs/"), func(r *heal.Run) bool { return r.State == state })
 }
 
 func silences(t *testing.T, h *house) (all []heal.Silence) {

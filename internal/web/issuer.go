@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,8 +17,8 @@ import (
 )
 
 // Issuer signs people in elsewhere, by OpenID Connect: the authorization code
-// flow with PKCE. Whom it names must be a principal here already; it says who
-// somebody is, never what they may do.
+// flow with PKCE. It says who somebody is and in which groups; what they may do
+// is said here.
 type Issuer struct {
 	URL          string // as its discovery document says
 	ClientID     string
@@ -25,9 +26,18 @@ type Issuer struct {
 	Page         string // address of this page, as browsers know it
 	Name         string // on the button; default its host
 	Claim        string // that names the principal; default email
-	// Token makes a token for the principal, good until then. Kind NotFound means
-	// that nobody of the name is known.
-	Token func(ctx context.Context, name string, until time.Time) (string, error)
+	Groups       string // claim with the groups; empty: groups are not asked for
+	// Enter makes a token for a session, good until then. Kind NotFound means
+	// that they are nobody here.
+	Enter func(ctx context.Context, who Person, until time.Time) (string, error)
+	// Leave makes a token of Enter useless.
+	Leave func(ctx context.Context, token string) error
+}
+
+// Person is whom an issuer names.
+type Person struct {
+	Name   string
+	Groups []string
 }
 
 // Paths of the sign-in elsewhere.
@@ -43,6 +53,8 @@ const (
 	issuerWait = 10 * time.Second
 	// maxName is the longest name of a principal, in bytes.
 	maxName = 64
+	// maxGroups is how many groups of somebody are looked at.
+	maxGroups = 1000
 )
 
 // abroad is the issuer once it was asked what it can.
@@ -61,7 +73,7 @@ func newAbroad(i Issuer) (*abroad, error) {
 			return nil, heal.Errorf(heal.Invalid, op, "the address is %q, expected one as https://example.com", at)
 		}
 	}
-	if i.ClientID == "" || i.Token == nil {
+	if i.ClientID == "" || i.Enter == nil || i.Leave == nil {
 		return nil, heal.Errorf(heal.Invalid, op, "the client id is missing")
 	}
 	if i.Name == "" {
@@ -92,9 +104,18 @@ func (a *abroad) provider(ctx context.Context) (*oidc.Provider, error) {
 }
 
 func (a *abroad) config(p *oidc.Provider) *oauth2.Config {
+	scopes := []string{oidc.ScopeOpenID, "email", "profile"}
+	var can struct {
+		Scopes []string `json:"scopes_supported"`
+	}
+	// Some issuers tell of groups only when asked; others refuse what they do not
+	// know.
+	if a.Groups != "" && p.Claims(&can) == nil && slices.Contains(can.Scopes, "groups") {
+		scopes = append(scopes, "groups")
+	}
 	return &oauth2.Config{
 		ClientID: a.ClientID, ClientSecret: a.ClientSecret, Endpoint: p.Endpoint(),
-		RedirectURL: strings.TrimRight(a.Page, "/") + backPath, Scopes: []string{oidc.ScopeOpenID, "email", "profile"},
+		RedirectURL: strings.TrimRight(a.Page, "/") + backPath, Scopes: scopes,
 	}
 }
 
@@ -141,7 +162,7 @@ func (s *site) goAway(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, s.abroad.config(p).AuthCodeURL(now.State, oidc.Nonce(now.Nonce), oauth2.S256ChallengeOption(now.Verifier)), http.StatusSeeOther)
 }
 
-// back takes what the issuer says and, if it names a principal, signs them in.
+// back takes what the issuer says and, if that is somebody here, signs them in.
 func (s *site) back(w http.ResponseWriter, r *http.Request) {
 	var begun attempt
 	c, err := r.Cookie("homeostat_oidc")
@@ -155,62 +176,79 @@ func (s *site) back(w http.ResponseWriter, r *http.Request) {
 		s.notBack(w, r, begun.Next, heal.Errorf(heal.Denied, "", "%s said no: %.80s", s.abroad.Name, said))
 		return
 	}
-	name, err := s.abroad.nameOf(r.Context(), q.Get("code"), begun)
+	who, err := s.abroad.personOf(r.Context(), q.Get("code"), begun)
 	if err != nil {
 		s.notBack(w, r, begun.Next, err)
 		return
 	}
-	token, err := s.abroad.Token(r.Context(), name, s.Clock().Add(s.Session))
-	if heal.Is(err, heal.NotFound) {
-		err = heal.Errorf(heal.Denied, "", "%s is nobody here; an admin makes principals with: homeostat principals create", name)
-	}
-	if err == nil {
-		err = s.begin(w, token)
+	token, err := s.abroad.Enter(r.Context(), who, s.Clock().Add(s.Session))
+	switch {
+	case err == nil:
+		err = s.begin(w, token, true)
+	case heal.Is(err, heal.NotFound) && s.abroad.Groups != "":
+		err = heal.Errorf(heal.Denied, "", "%s is nobody here, and no group of theirs stands for a role; an admin makes principals with: homeostat principals create", who.Name)
+	case heal.Is(err, heal.NotFound):
+		err = heal.Errorf(heal.Denied, "", "%s is nobody here; an admin makes principals with: homeostat principals create", who.Name)
 	}
 	if err != nil {
 		s.notBack(w, r, begun.Next, err)
 		return
 	}
-	s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "signed in", slog.String("by", name), slog.String("issuer", s.abroad.URL), slog.String("remote", r.RemoteAddr))
+	s.Logger.LogAttrs(r.Context(), slog.LevelInfo, "signed in", slog.String("by", who.Name), slog.String("issuer", s.abroad.URL), slog.String("remote", r.RemoteAddr))
 	http.Redirect(w, r, begun.Next, http.StatusSeeOther)
 }
 
-// nameOf gives the name of the principal that the issuer's token is about.
-func (a *abroad) nameOf(ctx context.Context, code string, begun attempt) (string, error) {
+// personOf gives whom the issuer's token is about.
+func (a *abroad) personOf(ctx context.Context, code string, begun attempt) (Person, error) {
 	op := "sign in by " + a.Name
 	p, err := a.provider(ctx)
 	if err != nil {
-		return "", err
+		return Person{}, err
 	}
 	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, a.client), issuerWait)
 	defer cancel()
 	got, err := a.config(p).Exchange(ctx, code, oauth2.VerifierOption(begun.Verifier))
 	if err != nil {
-		return "", heal.Errorf(heal.Denied, op, "it did not take its own code: %w", err)
+		return Person{}, heal.Errorf(heal.Denied, op, "it did not take its own code: %w", err)
 	}
 	raw, ok := got.Extra("id_token").(string)
 	if !ok {
-		return "", heal.Errorf(heal.Denied, op, "its answer has no identity token")
+		return Person{}, heal.Errorf(heal.Denied, op, "its answer has no identity token")
 	}
 	token, err := p.VerifierContext(oidc.ClientContext(context.WithoutCancel(ctx), a.client), &oidc.Config{ClientID: a.ClientID}).Verify(ctx, raw)
 	if err != nil {
-		return "", heal.Errorf(heal.Denied, op, "its identity token is not good: %w", err)
+		return Person{}, heal.Errorf(heal.Denied, op, "its identity token is not good: %w", err)
 	}
 	if token.Nonce != begun.Nonce {
-		return "", heal.Errorf(heal.Denied, op, "its identity token is of another sign-in")
+		return Person{}, heal.Errorf(heal.Denied, op, "its identity token is of another sign-in")
 	}
 	claims := map[string]any{}
 	if err := token.Claims(&claims); err != nil {
-		return "", heal.Errorf(heal.Denied, op, "its identity token cannot be read: %w", err)
+		return Person{}, heal.Errorf(heal.Denied, op, "its identity token cannot be read: %w", err)
 	}
 	name, _ := claims[a.Claim].(string)
 	if verified, _ := claims["email_verified"].(bool); a.Claim == "email" && !verified {
-		return "", heal.Errorf(heal.Denied, op, "it does not vouch for the address %.80s", name)
+		return Person{}, heal.Errorf(heal.Denied, op, "it does not vouch for the address %.80s", name)
 	}
 	if name == "" || len(name) > maxName {
-		return "", heal.Errorf(heal.Denied, op, "its identity token has no %s of 1 to %d bytes", a.Claim, maxName)
+		return Person{}, heal.Errorf(heal.Denied, op, "its identity token has no %s of 1 to %d bytes", a.Claim, maxName)
 	}
-	return strings.ToLower(name), nil
+	return Person{Name: strings.ToLower(name), Groups: textsOf(claims[a.Groups])}, nil
+}
+
+// textsOf are the texts of a claim: a list of them, or one.
+func textsOf(claim any) (out []string) {
+	switch v := claim.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		for _, one := range v[:min(len(v), maxGroups)] {
+			if text, ok := one.(string); ok {
+				out = append(out, text)
+			}
+		}
+	}
+	return out
 }
 
 // notBack shows the sign-in again with what went wrong.

@@ -2,29 +2,44 @@ package web_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/coreos/go-oidc/v3/oidc/oidctest"
+
+	"github.com/homeostat/homeostat/internal/auth"
 	"github.com/homeostat/homeostat/internal/web"
 )
 
-// abroad is a page whose people sign in elsewhere. Signing in for good is shown
-// with a real issuer and a real browser, in test/page; here is what is refused.
+// stand are the roles that groups of the issuer stand for.
+var stand = map[string]auth.Role{"staff": auth.Viewer, "sre": auth.Operator}
+
+// abroad is a page whose people sign in elsewhere. A real issuer and a real
+// browser are in test/page.
 func (h *house) abroad(t *testing.T, issuer string) *house {
 	t.Helper()
+	accounts := auth.New(h.Store, auth.Options{})
 	out := &house{House: h.House, now: h.now}
 	page, err := web.New(web.Options{
 		Door: h.Handler, Key: []byte(strings.Repeat("k", web.KeyBytes)), Clock: func() time.Time { return out.now }, Logger: slog.New(slog.DiscardHandler),
 		Issuer: &web.Issuer{
-			URL: issuer, ClientID: "page", Page: "http://page.example", Name: "the issuer",
-			Token: func(context.Context, string, time.Time) (string, error) {
-				return "", heal.Errorf(heal.NotFound, "", "nobody")
+			URL: issuer, ClientID: "page", Page: "http://page.example", Name: "the issuer", Groups: "teams",
+			Enter: func(ctx context.Context, who web.Person, until time.Time) (string, error) {
+				return accounts.Visit(ctx, who.Name, auth.RolesOf(who.Groups, stand), until)
 			},
+			Leave: accounts.Leave,
 		},
 	})
 	must(t, err)
@@ -105,4 +120,154 @@ func TestSignInElsewhere(t *testing.T) {
 			t.Errorf("got %d %s", got.status, got.body)
 		}
 	})
+}
+
+// issuer vouches for whoever the code of a sign-in says, in the groups it says.
+type issuer struct {
+	*httptest.Server
+	t      *testing.T
+	key    *ecdsa.PrivateKey
+	claims map[string]any // of the next sign-in
+	begun  url.Values     // what the page asked for
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	i := &issuer{t: t, key: key}
+	keys := &oidctest.Server{PublicKeys: []oidctest.PublicKey{{PublicKey: key.Public(), KeyID: "k", Algorithm: "ES256"}}}
+	mux := http.NewServeMux()
+	mux.Handle("/keys", keys)
+	mux.HandleFunc("/token", i.token)
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]any{
+			"issuer": i.URL, "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token", "jwks_uri": i.URL + "/keys",
+			"response_types_supported": []string{"code"}, "id_token_signing_alg_values_supported": []string{"ES256"}, "scopes_supported": []string{"openid", "groups"},
+		})
+	})
+	i.Server = httptest.NewServer(mux)
+	keys.SetIssuer(i.URL)
+	t.Cleanup(i.Close)
+	return i
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// token gives the identity token to who proves that they began the sign-in.
+func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
+	sum := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
+	if base64.RawURLEncoding.EncodeToString(sum[:]) != i.begun.Get("code_challenge") {
+		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+		return
+	}
+	claims, err := json.Marshal(i.claims)
+	must(i.t, err)
+	answer(w, map[string]any{"access_token": "a", "token_type": "Bearer", "id_token": oidctest.SignIDToken(i.key, "k", "ES256", string(claims))})
+}
+
+// signIn signs somebody in by the issuer.
+func (i *issuer) signIn(b *browser, email string, groups any) reply {
+	i.t.Helper()
+	at, err := url.Parse(b.get("/sign-in/oidc?next=/runs").header.Get("Location"))
+	must(i.t, err)
+	i.begun = at.Query()
+	i.claims = map[string]any{
+		"iss": i.URL, "aud": "page", "sub": email, "email": email, "email_verified": true, "nonce": i.begun.Get("nonce"),
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(), "teams": groups,
+	}
+	return b.get("/sign-in/oidc/back?code=c&state=" + i.begun.Get("state"))
+}
+
+// may is what the page says its visitor is.
+var may = regexp.MustCompile(`<summary>([^<]*)</summary>\s*<div>\s*<p>([^<]*)</p>`)
+
+// TestSignInByGroups: who is a principal is that, whatever their groups; anybody
+// else is what their groups stand for, or stays outside.
+func TestSignInByGroups(t *testing.T) {
+	i := newIssuer(t)
+	h := open(t).abroad(t, i.URL)
+	accounts := auth.New(h.Store, auth.Options{})
+	must(t, accounts.Create(t.Context(), "own@example.com", []auth.Grant{{Role: auth.Approver}}))
+	tests := []struct {
+		name, email string
+		groups      any
+		want        string // empty: outside
+	}{
+		{"a group with a role", "alice@example.com", []string{"staff", "sales"}, "alice@example.com viewer"},
+		{"the highest of several", "bo@example.com", []string{"staff", "sre"}, "bo@example.com operator"},
+		{"one group that is no list", "cy@example.com", "sre", "cy@example.com operator"},
+		{"nobody's groups", "di@example.com", []string{"sales"}, ""},
+		{"no groups", "ed@example.com", nil, ""},
+		{"groups that are no texts", "flo@example.com", []int{1}, ""},
+		{"a principal", "Own@example.com", []string{"sre"}, "own@example.com approver"},
+		{"a name that none can have", "a b@example.com", []string{"sre"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := h.browser(t)
+			got := i.signIn(b, tt.email, tt.groups)
+			if i.begun.Get("scope") != "openid email profile groups" {
+				t.Errorf("the issuer is asked for %q, want its groups too", i.begun.Get("scope"))
+			}
+			if tt.want == "" {
+				if got.status != 401 || !strings.Contains(got.body, "is nobody here, and no group of theirs stands for a role") {
+					t.Errorf("got %d, want 401: %s", got.status, got.body)
+				}
+				return
+			}
+			if got.status != 303 || got.header.Get("Location") != "/runs" {
+				t.Fatalf("got %d to %q: %s", got.status, got.header.Get("Location"), got.body)
+			}
+			found := may.FindStringSubmatch(b.get("/runs").body)
+			if found == nil || found[1]+" "+found[2] != tt.want {
+				t.Errorf("got %q, want %q", found, tt.want)
+			}
+		})
+	}
+}
+
+// TestAuditNamesGuests: what somebody does who is here by a group is in the
+// audit under their name.
+func TestAuditNamesGuests(t *testing.T) {
+	i := newIssuer(t)
+	h := open(t).abroad(t, i.URL)
+	h.Seed(t)
+	b := h.browser(t)
+	i.signIn(b, "bo@example.com", []string{"sre"})
+	if got := b.post("/silences", "csrf", b.csrf(), "matchers", "service=cart", "for", "1h", "reason", "x"); got.status != 303 {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	if body := h.as(t, "admin").get("/audit?actor=bo@example.com").body; !strings.Contains(body, "Silence alerts") {
+		t.Errorf("the audit does not tell: %s", body)
+	}
+}
+
+// TestSignOutEndsTheToken: a cookie that was kept is worth nothing after signing
+// out by an issuer; a token somebody brought along stays theirs.
+func TestSignOutEndsTheToken(t *testing.T) {
+	i := newIssuer(t)
+	h := open(t).abroad(t, i.URL)
+	leave := func(b *browser) int {
+		u, err := url.Parse(h.base)
+		must(t, err)
+		kept := b.c.Jar.Cookies(u)
+		if got := b.post("/sign-out", "csrf", b.csrf()); got.status != 303 || got.header.Get("Location") != "/sign-in" {
+			t.Fatalf("sign out: got %d %s", got.status, got.body)
+		}
+		thief := h.browser(t)
+		thief.c.Jar.SetCookies(u, kept)
+		return thief.get("/runs").status
+	}
+	abroad := h.browser(t)
+	i.signIn(abroad, "bo@example.com", []string{"sre"})
+	if got := leave(abroad); got != 303 {
+		t.Errorf("signed in by the issuer: a kept cookie gets %d, want to be sent to the sign-in", got)
+	}
+	if got := leave(h.as(t, "operator")); got != 200 {
+		t.Errorf("signed in by a token: got %d, want the token still good", got)
+	}
 }

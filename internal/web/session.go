@@ -23,6 +23,7 @@ const KeyBytes = 32
 type session struct {
 	ID    string    `json:"i"`
 	Token string    `json:"t"`
+	Lent  bool      `json:"l,omitempty"` // the token was made for this session and ends with it
 	Until time.Time `json:"u"`
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -42,7 +43,7 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 		s.showSignIn(w, r, status, signInView{Next: next, Problem: text})
 		return
 	}
-	if err := s.begin(w, token); err != nil {
+	if err := s.begin(w, token, false); err != nil {
 		s.Logger.LogAttrs(r.Context(), slog.LevelError, "a session could not be made", slog.Any("error", err))
 		s.showSignIn(w, r, http.StatusInternalServerError, signInView{Next: next, Problem: "Something is wrong inside the server; its log says what."})
 		return
@@ -51,13 +52,14 @@ func (s *site) signIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
-// begin gives the browser a session with the token.
-func (s *site) begin(w http.ResponseWriter, token string) error {
+// begin gives the browser a session with the token; lent says that it was made
+// for the session.
+func (s *site) begin(w http.ResponseWriter, token string, lent bool) error {
 	id, err := s.seal.random()
 	if err != nil {
 		return err
 	}
-	now := session{ID: id, Token: token, Until: s.Clock().Add(s.Session)}
+	now := session{ID: id, Token: token, Lent: lent, Until: s.Clock().Add(s.Session)}
 	text, err := s.seal.put("session", now)
 	if err != nil {
 		return err
@@ -66,12 +68,23 @@ func (s *site) begin(w http.ResponseWriter, token string) error {
 	return nil
 }
 
-// signOut forgets the session. It is asked with the session's form, so that no
-// other page can do it.
+// signOut forgets the session, and ends the token that was made for it. It is
+// asked with the session's form, so that no other page can do it.
 func (s *site) signOut(w http.ResponseWriter, r *http.Request) {
-	if now, ok := s.sessionOf(r); ok && !s.seal.csrfOK(now.ID, r.PostFormValue("csrf")) {
+	now, ok := s.sessionOf(r)
+	if ok && !s.seal.csrfOK(now.ID, r.PostFormValue("csrf")) {
 		http.Error(w, "the form is not of this session; load the page again", http.StatusForbidden)
 		return
+	}
+	if ok && now.Lent && s.abroad != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), deadline)
+		defer cancel()
+		if err := s.abroad.Leave(ctx, now.Token); err != nil {
+			// The session stays, so that the person can try again.
+			s.Logger.LogAttrs(r.Context(), slog.LevelError, "the token of a session could not be revoked", slog.Any("error", err))
+			http.Error(w, "You are still signed in: the session could not be ended. Try again in a moment.", http.StatusServiceUnavailable)
+			return
+		}
 	}
 	http.SetCookie(w, s.cookie("", s.Clock()))
 	http.Redirect(w, r, "/sign-in", http.StatusSeeOther)

@@ -356,6 +356,9 @@ func TestPages(t *testing.T) {
 			if bad := inline.FindString(strings.ReplaceAll(got.body, `<script type="application/json"`, `<data `)); bad != "" {
 				t.Errorf("the page has %q, which the policy refuses", bad)
 			}
+			if back := `<p><a href="/">To the overview</a></p>`; strings.Contains(got.body, back) != (want == 404) {
+				t.Errorf("a way back is there: %v", want != 404)
+			}
 			policy := got.header.Get("Content-Security-Policy")
 			if !strings.Contains(policy, "script-src 'self';") || !strings.Contains(policy, "style-src 'self';") || strings.Contains(policy, "unsafe") {
 				t.Errorf("the policy is %q", policy)

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { client, issuer } from './issuer.mjs';
-import { call, demo, freePorts, own } from './server.mjs';
+import { call, demo, freePorts, own, until } from './server.mjs';
 import { Viewer } from './viewer.mjs';
 
 const [binary, shots] = process.argv.slice(2);
@@ -44,6 +44,7 @@ async function look(server, pages) {
     }
     await v.signIn(server.token);
     for (const p of pages) {
+      v.away = Boolean(p.away); // browsers tell of the status
       await v.go(p.path);
       if (p.act) await p.act(v.page);
       await v.settled();
@@ -51,10 +52,19 @@ async function look(server, pages) {
       if (shots && !unkept) await v.page.screenshot({ path: join(shots, `${p.name}-${name}.png`) });
       await v.accessible();
       if (name === 'light') await v.reachable();
+      v.away = false;
     }
     await v.context.close();
     say(`${pages.length} pages, ${name}`);
   }
+}
+
+// seen holds that what one did is shown to another soon after the server said
+// yes to it.
+function seen(what, since) {
+  const ms = Math.round(performance.now() - since);
+  say(`${what} in one browser is seen in the other after ${ms} ms`);
+  must(ms <= 1000, `${what} in one browser is seen in the other after ${ms} ms, want 1000 at most`);
 }
 
 // heal approves on the page of one person and watches on that of another.
@@ -82,20 +92,57 @@ async function heal(server) {
   await answered;
   const from = performance.now();
   await changed;
-  say(`approved in one browser; seen in the other after ${Math.round(performance.now() - from)} ms`);
+  seen('a yes', from);
 
   await one.go(`/cases/${open.id}`);
   await one.page.getByText('Add a note').click();
   await one.page.locator('form[action$="/note"] textarea').fill('the change came from the release of this morning');
   const told = two.page.getByText('the change came from the release').waitFor();
-  const sent = performance.now();
+  const noted = one.page.waitForResponse((r) => r.url().endsWith('/note'));
   await one.page.getByRole('button', { name: 'Add', exact: true }).click();
+  await noted;
+  const sent = performance.now();
   await told;
-  say(`a note of one is seen by the other after ${Math.round(performance.now() - sent)} ms`);
+  seen('a note', sent);
 
   for (const v of [one, two]) await state(v.page).filter({ hasText: 'healed' }).waitFor();
   say('both see the case healed');
   return { one, open };
+}
+
+// hush silences an alert in one browser and ends that in another.
+async function hush(server, alert) {
+  const one = await viewer('silencer', server.base);
+  const two = await viewer('listener', server.base);
+  await one.signIn(server.token, `/alerts/${alert.alert_id}`);
+  await two.signIn(server.token, '/silences');
+  await two.page.locator('#pulse[data-state="on"]').waitFor();
+  await call(server, 'POST', '/alerts', { alerts: [{ alert_name: 'ToBeSilenced', labels: { team: 'shop' } }] });
+  const made = await until('the alert', async () => (await call(server, 'GET', '/alerts?q=ToBeSilenced')).items[0]);
+  await one.go(`/alerts/${made.alert_id}`);
+  await one.page.getByRole('link', { name: 'Silence' }).click();
+  await one.page.getByRole('heading', { name: 'Silence ToBeSilenced' }).waitFor();
+  await one.page.getByLabel('Reason').fill('it is known');
+  let done = one.page.waitForResponse((r) => r.url().endsWith('/silences') && r.request().method() === 'POST');
+  await one.page.getByRole('button', { name: 'Silence', exact: true }).click();
+  await done;
+  let from = performance.now();
+  await two.page.getByText('it is known').waitFor();
+  seen('a silence', from);
+  await two.page.locator('#listen').waitFor({ state: 'attached' });
+  await until('the alert to be held', async () => (await call(server, 'GET', '/alerts?status=silenced')).items.some((a) => a.alert_id === made.alert_id));
+  await one.go(`/alerts/${made.alert_id}`);
+  await one.page.locator('.head').getByText('it is known').waitFor();
+  await one.go('/silences');
+  done = two.page.waitForResponse((r) => r.url().endsWith('/end'));
+  await two.page.getByRole('button', { name: /^End/ }).click();
+  await done;
+  from = performance.now();
+  await one.page.getByText('Nothing is silenced').waitFor();
+  seen('the end of a silence', from);
+  await call(server, 'POST', `/alerts/${made.alert_id}/resolve`);
+  await call(server, 'POST', '/silences', { matchers: ['alertname=~"Disk.*"', 'service!="payment"'], seconds: 7200, reason: 'the disks are being replaced' });
+  for (const v of [one, two]) await v.context.close();
 }
 
 // after looks at what there is when a case was healed.
@@ -113,6 +160,7 @@ async function after(server, open) {
     await page.getByRole('button', { name: 'Check' }).click();
     await page.getByRole('heading', { name: 'Checked' }).waitFor();
   };
+  await hush(server, alert);
   await look(server, [
     { name: 'healed', path: '/' },
     { name: 'case', path: `/cases/${open.id}` },
@@ -124,6 +172,8 @@ async function after(server, open) {
     { name: 'playbook-dry-run', path: `/playbooks/${run.playbook}?tab=try`, act: dry },
     { name: 'playbook-mistake', path: `/playbooks/${run.playbook}?tab=edit`, act: broken },
     { name: 'alert', path: `/alerts/${alert.alert_id}` },
+    { name: 'silences', path: `/silences?alert=${alert.alert_id}` },
+    { name: 'nowhere', path: '/nowhere', away: true },
     { name: 'services', path: '/services?entity=service/payment' },
     { name: 'audit', path: '/audit' },
   ]);
@@ -159,7 +209,7 @@ async function elsewhere() {
   const [port] = await freePorts(1);
   const server = await own(binary, (dir, base) => {
     writeFileSync(join(dir, 'client.secret'), client.secret, { mode: 0o600 });
-    return `page: {oidc: {issuer: "http://127.0.0.1:${port}", client_id: ${client.id}, client_secret_file: ${dir}/client.secret, page_url: "${base}", name: the company}}\n`;
+    return `page: {oidc: {issuer: "http://127.0.0.1:${port}", client_id: ${client.id}, client_secret_file: ${dir}/client.secret, page_url: "${base}", name: the company, groups: {sre: operator}}}\n`;
   });
   const other = await issuer(port, `${server.base}/sign-in/oidc/back`);
   try {
@@ -184,6 +234,20 @@ async function elsewhere() {
     say('the issuer names alice, who is signed in as what she is here');
     await alice.page.getByRole('button', { name: 'Sign out' }).click();
     await alice.page.waitForURL(`${server.base}/sign-in`);
+    const [left] = (await call(server, 'GET', '/principals')).items.filter((p) => p.name === 'alice@example.com');
+    must(left.tokens.length === 0, `alice signed out, and ${left.tokens.length} tokens of hers are left`);
+    const carol = await come('carol@example.com');
+    await carol.page.waitForURL(`${server.base}/runs`);
+    await carol.page.getByText('carol@example.com').click();
+    await carol.page.getByText('operator', { exact: true }).waitFor();
+    await carol.go('/silences');
+    await carol.page.getByLabel('Conditions').fill('service=cart');
+    await carol.page.getByLabel('Reason').fill('known to carol');
+    await carol.page.getByRole('button', { name: 'Silence', exact: true }).click();
+    await carol.page.getByRole('cell', { name: 'carol@example.com' }).waitFor();
+    const [told] = (await call(server, 'GET', '/audit?act=add-silence')).items;
+    must(told?.actor === 'carol@example.com', `the audit says that ${told?.actor} silenced, want carol@example.com`);
+    say('carol is no principal, and is what her group stands for; the audit has her name');
     for (const [name, why] of [['bob@example.com', 'bob@example.com is nobody here'], ['newcomer@example.com', 'does not vouch for the address']]) {
       const v = await come(name);
       v.away = true; // browsers tell of the refusal's status

@@ -8,6 +8,7 @@ type Principal struct {
 	Grants  []Grant   `json:"grants"`
 	Tokens  []Token   `json:"tokens"`
 	Created time.Time `json:"created"`
+	Guest   bool      `json:"guest,omitempty" doc:"Is here by groups of the issuer, as long as their sessions on the page last."`
 }
 
 // Grant gives a role within a scope.
