@@ -54,8 +54,8 @@ test: ## go test, needs nothing but Go
 	$(GO) test ./...
 
 .PHONY: race
-race: ## go test -race on internal/ (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./internal/...
+race: ## go test -race on internal/ (needs a C compiler), without walks of a pure function that has no goroutines
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '^TestStepKeepsPromises' ./internal/...
 
 .PHONY: e2e
 e2e: $(BIN)/otelcol $(BIN)/telemetrygen ## tests tagged e2e: the real binary, real processes, strace
