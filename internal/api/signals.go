@@ -21,6 +21,9 @@ type Signals interface {
 	Logs(ctx context.Context, entity heal.EntityID, from, to time.Time, limit int) ([]form.LogLine, error)
 	// Spans gives failed and slow spans of an entity, the slowest first.
 	Spans(ctx context.Context, entity heal.EntityID, from, to time.Time, limit int) ([]form.SpanLine, error)
+	// Slowest gives the critical path of the slowest request that an entity took
+	// part in; nil if none is known whole.
+	Slowest(ctx context.Context, entity heal.EntityID, from, to time.Time) (*form.Critical, error)
 }
 
 // Bounds of what is shown around a case.
@@ -78,7 +81,18 @@ func (s *server) around(ctx context.Context, in *ByID) (*body[form.Signals], err
 	if out.Spans, err = s.Signals.Spans(ctx, about, out.From, out.Until, maxLines); err != nil {
 		out.Spans, out.Problems = []form.SpanLine{}, append(out.Problems, clip(err.Error(), 300))
 	}
+	// Of the case itself: a request that was slow before it says nothing of it.
+	if out.Slowest, err = s.Signals.Slowest(ctx, about, latest(out.From, c.BeganAt), out.Until); err != nil {
+		out.Problems = append(out.Problems, clip(err.Error(), 300))
+	}
 	return answer(out), nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // frame is the time shown: from somewhat before the case to somewhat after.

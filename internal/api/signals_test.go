@@ -38,6 +38,10 @@ func (measured) Spans(context.Context, heal.EntityID, time.Time, time.Time, int)
 	return nil, errors.New("no spans today")
 }
 
+func (measured) Slowest(_ context.Context, entity heal.EntityID, from, _ time.Time) (*form.Critical, error) {
+	return &form.Critical{TraceID: "t", Service: entity.Name(), At: from, Held: []form.Hold{{Service: "pay", Spans: 1, Share: 1}}}, nil
+}
+
 func TestSignalsOfACase(t *testing.T) {
 	var asked []string
 	d := open(t, func(o *api.Options) {
@@ -75,6 +79,7 @@ func TestSignalsOfACase(t *testing.T) {
 			{Labels: map[string]string{"service_name": "cart"}, Values: []*float64{&one}},
 		}}},
 		Logs: []form.LogLine{{Service: "cart", Severity: "error", Text: "at most 40"}}, Spans: []form.SpanLine{},
+		Slowest:  &form.Critical{TraceID: "t", Service: "cart", At: apitest.Began, Held: []form.Hold{{Service: "pay", Spans: 1, Share: 1}}},
 		Problems: []string{"it cannot be read", "no spans today"},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {

@@ -99,6 +99,56 @@ func (s signals) Spans(ctx context.Context, entity heal.EntityID, from, to time.
 	return out, nil
 }
 
+// slowestOf is how many of the slowest spans are looked at for a whole trace: of
+// some the root is not there.
+const slowestOf = 5
+
+// mostHolds bounds the operations shown of a path.
+const mostHolds = 12
+
+func (s signals) Slowest(ctx context.Context, entity heal.EntityID, from, to time.Time) (*form.Critical, error) {
+	if entity.Kind() != heal.KindService && entity.Kind() != heal.KindProcess {
+		return nil, nil
+	}
+	found, err := s.telemetry.Spans(ctx, telemetry.SpanQuery{Service: entity.Name(), From: from, To: to, Order: telemetry.SlowestFirst, Limit: slowestOf})
+	if err != nil {
+		return nil, err
+	}
+	var all []heal.Span
+	seen := map[string]bool{}
+	for _, sp := range found {
+		if seen[sp.TraceID] {
+			continue
+		}
+		seen[sp.TraceID] = true
+		trace, err := s.telemetry.Trace(ctx, sp.TraceID)
+		if err != nil && !heal.Is(err, heal.NotFound) {
+			return nil, err
+		}
+		all = append(all, trace...)
+	}
+	c, ok := telemetry.Slowest(all)
+	if !ok || c.Total() <= 0 {
+		return nil, nil
+	}
+	return criticalOf(&c), nil
+}
+
+func criticalOf(c *telemetry.Critical) *form.Critical {
+	out := &form.Critical{TraceID: c.Root.TraceID, Service: c.Root.Service, Operation: clipped(c.Root.Operation), At: c.Root.Start.UTC(), Seconds: c.Total().Seconds(), Held: []form.Hold{}}
+	held := c.Held()
+	for _, h := range held[:min(len(held), mostHolds)] {
+		out.Held = append(out.Held, form.Hold{Service: h.Service, Operation: clipped(h.Operation), Spans: h.Spans, Seconds: h.Took.Seconds(), Share: h.Took.Seconds() / c.Total().Seconds()})
+	}
+	out.More = len(held) - len(out.Held)
+	if f := c.Own; f != nil {
+		out.Failed = &form.SpanLine{
+			At: f.Start.UTC(), Service: f.Service, Operation: clipped(f.Operation), Seconds: f.Duration.Seconds(), Error: true, Text: clipped(f.StatusMessage), TraceID: f.TraceID,
+		}
+	}
+	return out
+}
+
 // clipped keeps a text to what a person reads in a line or two.
 func clipped(text string) string {
 	const most = 600

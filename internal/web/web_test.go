@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/homeostat/homeostat/internal/api"
 	"github.com/homeostat/homeostat/internal/api/apitest"
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
@@ -33,10 +34,16 @@ type house struct {
 
 func open(t testing.TB) *house {
 	t.Helper()
+	return openWith(t, nil)
+}
+
+// openWith is open with other options of the API behind the page.
+func openWith(t testing.TB, change func(*api.Options)) *house {
+	t.Helper()
 	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "house.db")})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	h := &house{House: apitest.New(t, db, nil), now: time.Now()}
+	h := &house{House: apitest.New(t, db, change), now: time.Now()}
 	page, err := web.New(web.Options{
 		Door: h.Handler, Key: []byte(strings.Repeat("k", web.KeyBytes)), Clock: func() time.Time { return h.now }, Logger: slog.New(slog.DiscardHandler),
 	})

@@ -10,7 +10,31 @@ type Signals struct {
 	Charts   []Chart    `json:"charts" doc:"What the evidence measured; empty where it measured nothing."`
 	Logs     []LogLine  `json:"logs" doc:"Of the entity the case is about, the most severe and newest first."`
 	Spans    []SpanLine `json:"spans" doc:"Of the same, failed and slow ones, the slowest first."`
+	Slowest  *Critical  `json:"slowest,omitempty" doc:"Who held the slowest of its requests; absent if no whole trace was kept."`
 	Problems []string   `json:"problems" doc:"What could not be read."`
+}
+
+// Critical is the critical path of a trace, by who held the request: at each
+// moment, the one operation it waited for.
+type Critical struct {
+	TraceID   string    `json:"trace_id"`
+	Service   string    `json:"service" doc:"That the request came to."`
+	Operation string    `json:"operation"`
+	At        time.Time `json:"at"`
+	Seconds   float64   `json:"seconds" doc:"All of it."`
+	Held      []Hold    `json:"held" doc:"The longest first, at most 12; together they are all of it, unless there are more."`
+	More      int       `json:"more,omitempty" doc:"Operations left out."`
+	Failed    *SpanLine `json:"failed,omitempty" doc:"Where it began to fail."`
+}
+
+// Hold is how long one operation of a service held a request, itself and not
+// what it called.
+type Hold struct {
+	Service   string  `json:"service"`
+	Operation string  `json:"operation"`
+	Spans     int     `json:"spans" doc:"How many of its spans were waited for."`
+	Seconds   float64 `json:"seconds"`
+	Share     float64 `json:"share" doc:"Of all, 0 to 1."`
 }
 
 // Mark is a moment of a case.
