@@ -56,7 +56,7 @@ func NewForest(vectors [][]float64, o ForestOptions) (*Forest, error) {
 	if o.Sample <= 0 {
 		o.Sample = 256
 	}
-	o.Trees, o.Sample = min(o.Trees, 1000), min(o.Sample, 4096, len(vectors))
+	o.Trees, o.Sample = min(o.Trees, maxTrees), min(o.Sample, maxSample, len(vectors))
 	f.median = medians(vectors)
 	f.expect = expectedCuts(float64(o.Sample))
 	rng := rand.New(rand.NewPCG(o.Seed, uint64(len(vectors))))
