@@ -265,6 +265,8 @@ func (p *post) diagnose(c *open) Case {
 				sum.Templates = nil // the changes among them are what matters
 				out.Logs = append(out.Logs, LogSummary{name, sum})
 			}
+		} else {
+			s.Fallen = int(float64(len(saidBefore[name])) * min(1, c.until.Sub(inc.BeganAt).Seconds()/leastSpan.Seconds()))
 		}
 		in.Signals[id] = s
 	}
@@ -294,9 +296,12 @@ func tracesWith(service string, spans []heal.Span) []heal.Span {
 	return list
 }
 
+// leastSpan is how much time before a case is compared with it at least.
+const leastSpan = 10 * time.Minute
+
 // split gives the records of the case and those of as much time before it.
 func split[T any](list []T, when func(*T) time.Time, began, until time.Time) (now, before []T) {
-	from := began.Add(-max(until.Sub(began), 10*time.Minute))
+	from := began.Add(-max(until.Sub(began), leastSpan))
 	for i := range list {
 		switch at := when(&list[i]); {
 		case at.Before(from) || at.After(until):

@@ -48,3 +48,42 @@ func TestWhoHeldTheRequest(t *testing.T) {
 		t.Errorf("got %+v, want that stock held 1.8 s of 2 s", s)
 	}
 }
+
+// TestWhatLogsCeasedToSay: a case tells which log texts came, went and fell off.
+func TestWhatLogsCeasedToSay(t *testing.T) {
+	cfg := freePorts(t)
+	cfg.Loop.Settle = config.Duration(time.Second)
+	r := run(t, cfg)
+	onset := time.Now().Add(-20 * time.Second)
+	var records []string
+	say := func(at time.Time, severity int, text string) {
+		records = append(records, fmt.Sprintf(`{"timeUnixNano":"%d","severityNumber":%d,"body":{"stringValue":%q}}`, at.UnixNano(), severity, text))
+	}
+	for i := range 40 {
+		off := time.Duration(i) * 400 * time.Millisecond
+		say(onset.Add(-2*time.Second-off), 9, fmt.Sprint("mail sent to user ", i))
+		say(onset.Add(-2*time.Second-off), 9, fmt.Sprint("stock counted in ", i, " ms"))
+		say(onset.Add(off), 17, fmt.Sprint("cannot reserve item ", i))
+		if i%8 == 0 {
+			say(onset.Add(off), 9, fmt.Sprint("stock counted in ", i, " ms"))
+		}
+	}
+	body := `{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"cart"}}]},"scopeLogs":[{"logRecords":[` + strings.Join(records, ",") + `]}]}]}`
+	if status, answer := r.call(http.MethodPost, "http://"+r.otlp.Addrs().HTTP+"/v1/logs", body); status != http.StatusOK {
+		t.Fatalf("logs: got %d %s, want 200", status, answer)
+	}
+	r.post("/api/v1/alerts", fmt.Sprintf(`{"alerts":[{"alert_name":"Errors","service_name":"cart","severity":"critical","timestamp":%q,"labels":{"fault_type":"errors"}}]}`, onset.UTC().Format(time.RFC3339Nano)))
+	list := until(r, "/api/v1/incidents", func(p *form.Page[form.IncidentSummary]) bool { return len(p.Items) == 1 && p.Items[0].Cause != "" })
+	c := until(r, "/api/v1/incidents/"+list.Items[0].ID, func(c *form.Incident) bool { return c.Diagnosis != nil })
+	var noted []string
+	for _, n := range c.Diagnosis.Noted {
+		noted = append(noted, n.Text)
+	}
+	for _, want := range []string{
+		`cart say for the first time "cannot reserve item <*>" (40, 0 before)`, `cart no longer say "mail sent to user <*>" (0, 40 before)`, `cart say less often "stock counted in <*> ms" (5, 40 before)`,
+	} {
+		if !strings.Contains(strings.Join(noted, "\n"), want) {
+			t.Errorf("noted: got\n%s\nwant %q", strings.Join(noted, "\n"), want)
+		}
+	}
+}

@@ -117,9 +117,17 @@ func brief(d time.Duration) string {
 	return d.Round(10 * time.Millisecond).String()
 }
 
+// fewLogs is how many records an entity must have written before for it to mean
+// something that there are none since: so many fail to come by chance once in
+// twenty thousand times.
+const fewLogs = 10
+
 // notedTexts tells what the logs of an entity say otherwise than before.
 func (s *scene) notedTexts(id heal.EntityID) []heal.Reason {
 	var list []heal.Reason
+	if n := s.in.Signals[id].Fallen; n >= fewLogs {
+		list = append(list, because("logs_silent", heal.Evidence{Kind: heal.EvidenceLog, Entity: id, At: s.in.Now}, "%s writes no logs since the case began, %d records in as much time before", id, n))
+	}
 	for _, kind := range []struct {
 		kind logmine.ChangeKind
 		says string // the logs of so-and-so ...

@@ -46,6 +46,7 @@ func TestNoted(t *testing.T) {
 			{ID: "c3", At: now.Add(time.Minute), Text: "to come"},
 			{ID: "c4", At: began.Add(-2 * time.Hour), Text: "long ago"},
 		}},
+		id("bank"): {Fallen: 40},
 		id("mail"): {Texts: []logmine.Change{textChange(logmine.ChangeNew, "of nobody's concern", 9, 0)}},
 	}}
 	d := cause.Rank(in)
@@ -73,6 +74,15 @@ func TestNoted(t *testing.T) {
 	}
 	if diff := cmp.Diff(cause.Rank(in).Causes, d.Causes); diff != "" {
 		t.Errorf("what is noted changed the causes (-without +with):\n%s", diff)
+	}
+}
+
+func TestNotedSilence(t *testing.T) {
+	for n, want := range map[int][]string{40: {"service/cart writes no logs since the case began, 40 records in as much time before"}, 9: nil, 0: nil} {
+		d := cause.Rank(cause.Input{Incident: alerted("errors@cart"), Now: now, Signals: map[heal.EntityID]cause.Signals{id("cart"): {Fallen: n}}})
+		if diff := cmp.Diff(noted(d), want); diff != "" {
+			t.Errorf("%d records before (-got +want):\n%s", n, diff)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ type Signals struct {
 	Faults  []heal.Fault // open on it, of this or other cases
 	Changes []Change
 	Texts   []logmine.Change    // log texts written more or less often than before
+	Fallen  int                 // log records from before the case, where there are none since
 	Slowest *telemetry.Critical // the path of the slowest request it took part in during the case
 
 	Anomalies []Anomaly     // series that detectors found out of the ordinary

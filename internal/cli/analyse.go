@@ -114,7 +114,7 @@ func tellPostMortem(p *page, n int, c *analyse.Case) {
 	if len(d.Impact.Affected) > 0 {
 		p.wrapped("  affected:   ", d.Impact.Summary)
 	}
-	noted := slices.DeleteFunc(slices.Clone(d.Noted), func(r heal.Reason) bool { return strings.HasPrefix(r.Code, "logs_") }) // the summaries below say that
+	noted := slices.DeleteFunc(slices.Clone(d.Noted), func(r heal.Reason) bool { return strings.HasPrefix(r.Code, "logs_") && r.Code != "logs_silent" }) // the summaries below say that
 	if len(noted) > 0 {
 		p.title("Also seen")
 		for _, r := range noted {

@@ -115,12 +115,13 @@ func (l *Loop) readLogs(ctx context.Context, s *cause.Signals, work *requests, i
 	began := inc.BeganAt.Add(-time.Second)
 	from := latest(now.Add(-logWindow), began)
 	records, err := l.parts.Logs.Records(ctx, id, from, now)
-	if err != nil || len(records) == 0 {
+	if err != nil {
 		return err
 	}
 	span := max(now.Sub(from), time.Second)
 	before, err := l.parts.Logs.Records(ctx, id, began.Add(-span), began)
-	if err != nil {
+	if err != nil || len(records) == 0 {
+		s.Fallen = len(before)
 		return err
 	}
 	work.now.Logs, work.before.Logs = records, before
