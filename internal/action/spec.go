@@ -102,42 +102,10 @@ func unknownAction(name string, known []string) error {
 	return heal.Errorf(heal.Invalid, "find action", "no driver has the action %q%s", clip(name), didYouMean(name, known))
 }
 
-// didYouMean gives " (did you mean ...?)" for the known name that is nearest,
-// if one is near enough: at most a third of its letters differ.
+// didYouMean gives " (did you mean ...?)" for the known name that is nearest.
 func didYouMean(name string, known []string) string {
-	if len(name) > 128 {
-		return ""
+	if near := heal.Nearest(name, known); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
 	}
-	best, least := "", 0
-	for _, k := range known {
-		d := editDistance(name, k)
-		if d <= max(1, len(k)/3) && (best == "" || d < least) {
-			best, least = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
-}
-
-// editDistance is the Levenshtein distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

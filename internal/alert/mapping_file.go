@@ -173,7 +173,7 @@ func (r *mappingReader) pairs(n *yaml.Node, path string, known []string, visit f
 			r.add(k, key, "stands here twice")
 		case known != nil && !slices.Contains(known, k.Value):
 			hint := ""
-			if near := expr.Nearest(k.Value, known); near != "" {
+			if near := heal.Nearest(k.Value, known); near != "" {
 				hint = "; did you mean " + near + "?"
 			}
 			r.add(k, key, "is unknown, expected one of %s%s", strings.Join(known, ", "), hint)

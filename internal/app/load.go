@@ -4,11 +4,11 @@ import (
 	"time"
 
 	"github.com/homeostat/homeostat/internal/config"
-	"github.com/homeostat/homeostat/internal/expr"
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 // file is what homeostat.yaml looks like.
-var file = config.Form[Config]{Prefix: "HOMEOSTAT", Default: Default, Check: consistent, Nearest: expr.Nearest}
+var file = config.Form[Config]{Prefix: "HOMEOSTAT", Default: Default, Check: consistent, Nearest: heal.Nearest}
 
 // Load reads the configuration: defaults, then the file, then the environment
 // (as os.Environ gives it). A missing file is no mistake if it was not asked

@@ -115,17 +115,6 @@ func TestTemplateRefs(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"name", "description", "tasks"}
-	for _, tt := range []struct{ word, want string }{
-		{"nane", "name"}, {"descriptin", "description"}, {"Tasks", "tasks"}, {"zebra", ""}, {"", ""},
-	} {
-		if got := Nearest(tt.word, known); got != tt.want {
-			t.Errorf("Nearest(%q): got %q, want %q", tt.word, got, tt.want)
-		}
-	}
-}
-
 func FuzzTemplate(f *testing.F) {
 	for _, s := range []string{"a {{ name }} b", `\{{ x`, `{{ "}}" }}`, `{{ {"a":{"b":1}} }}`, "{{", "{{}}", `{{ r'\' }}`} {
 		f.Add(s)

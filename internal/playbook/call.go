@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/homeostat/homeostat/internal/action"
-	"github.com/homeostat/homeostat/internal/expr"
 	"github.com/homeostat/homeostat/internal/heal"
 )
 
@@ -107,7 +106,7 @@ func (r *report) unknownPlaybook(at view, id string, shelf map[string]*Playbook)
 	}
 	slices.Sort(known)
 	hint := "it must be loaded together with this one"
-	if near := expr.Nearest(id, known); near != "" {
+	if near := heal.Nearest(id, known); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	r.add(at, hint, "there is no playbook %q", clip(id))

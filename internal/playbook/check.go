@@ -7,6 +7,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/action"
 	"github.com/homeostat/homeostat/internal/expr"
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 // Check compares a playbook with the actions there are: that they exist, that
@@ -70,7 +71,7 @@ func (r *report) against(p *Playbook, specs map[string]action.Spec) {
 func (r *report) unknownAction(at view, name string, specs map[string]action.Spec) {
 	known := slices.Sorted(maps.Keys(specs))
 	hint := "there are " + clipList(known)
-	if near := expr.Nearest(name, known); near != "" {
+	if near := heal.Nearest(name, known); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	r.add(at, hint, "there is no action %q", clip(name))
@@ -105,7 +106,7 @@ func (r *report) params(spec action.Spec, given value, parent view, under string
 		if len(known) > 0 {
 			hint = spec.Name + " takes " + strings.Join(known, ", ")
 		}
-		if near := expr.Nearest(name, known); near != "" {
+		if near := heal.Nearest(name, known); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		r.add(given.fields[name].at, hint, "%s has no parameter %q", spec.Name, clip(name))

@@ -10,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/homeostat/homeostat/internal/expr"
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 // stepVars are the variables of templates and conditions; see Scene.
@@ -180,7 +181,7 @@ func (k known) judge(ref expr.Ref) (text, hint string) {
 
 func suggest(word string, names map[string]bool) string {
 	all := slices.Sorted(maps.Keys(names))
-	if near := expr.Nearest(word, all); near != "" {
+	if near := heal.Nearest(word, all); near != "" {
 		return "did you mean " + near + "?"
 	}
 	if len(all) == 0 {

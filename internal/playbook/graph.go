@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/homeostat/homeostat/internal/expr"
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 // graph checks ids and dependencies, notes for each task what has ended before
@@ -57,7 +57,7 @@ func (c *compiler) needs(t *Task, index map[string]int, ids []string) []int {
 		switch {
 		case !ok:
 			hint := "there are " + clipList(ids)
-			if near := expr.Nearest(id, ids); near != "" {
+			if near := heal.Nearest(id, ids); near != "" {
 				hint = "did you mean " + near + "?"
 			}
 			c.add(places[n], hint, "there is no task %q", clip(id))

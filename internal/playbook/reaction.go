@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/homeostat/homeostat/internal/expr"
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 var (
@@ -24,7 +24,7 @@ func (r *report) reaction(v view, known []string) Reaction {
 		for _, word := range reactionWords(part.text()) {
 			if !slices.Contains(known, word) {
 				hint := "there are " + strings.Join(known, ", ")
-				if near := expr.Nearest(word, known); near != "" {
+				if near := heal.Nearest(word, known); near != "" {
 					hint = "did you mean " + near + "?"
 				}
 				r.add(part, hint, "has the unknown reaction %q", clip(word))

@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/homeostat/homeostat/internal/expr"
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 // form is what kind of YAML value a shape takes.
@@ -93,7 +93,7 @@ func (r *report) checkObject(v view, s *shape, depth int) {
 		f := s.field(key.Value)
 		if f == nil {
 			hint := "there are " + strings.Join(known, ", ")
-			if near := expr.Nearest(key.Value, known); near != "" {
+			if near := heal.Nearest(key.Value, known); near != "" {
 				hint = "did you mean " + near + "?"
 			}
 			r.add(view{key, join(v.path, clip(key.Value))}, hint, "unknown key")
@@ -234,7 +234,7 @@ func (r *report) checkWord(v view, s *shape) {
 		return
 	}
 	hint := ""
-	if near := expr.Nearest(v.node.Value, s.words); near != "" {
+	if near := heal.Nearest(v.node.Value, s.words); near != "" {
 		hint = "did you mean " + near + "?"
 	}
 	r.add(v, hint, "is %s, expected %s", describeNode(v.node), s.describe())

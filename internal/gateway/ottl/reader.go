@@ -3,7 +3,6 @@ package ottl
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +12,8 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/contexts/ottlspan"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/ottl/ottlfuncs"
 	"go.opentelemetry.io/collector/component"
+
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 type (
@@ -52,37 +53,15 @@ func tell[K closer](ctx context.Context, s *lang.Statement[K], item K, fail func
 // nearestEditor gives the function that changes something whose name was most
 // likely meant, empty if there is none near or the name is right.
 func nearestEditor(name string) string {
-	best, least := "", 3
-	for _, known := range slices.Sorted(maps.Keys(ottlfuncs.StandardFuncs[*ottlspan.TransformContext]())) {
+	var editors []string
+	for known := range ottlfuncs.StandardFuncs[*ottlspan.TransformContext]() {
 		if known == name {
 			return ""
 		}
-		if strings.ToLower(known) != known {
-			continue // a converter, which changes nothing by itself
-		}
-		if d := distance(name, known); d < least {
-			best, least = known, d
+		if strings.ToLower(known) == known { // the others are converters, which change nothing by themselves
+			editors = append(editors, known)
 		}
 	}
-	return best
-}
-
-// distance is that of Levenshtein, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	slices.Sort(editors)
+	return heal.Nearest(name, editors)
 }
