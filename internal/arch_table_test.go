@@ -54,8 +54,8 @@ var imports = map[string][]string{
 
 	// What is remembered, and who may.
 	"store":          {"heal"},
-	"store/postgres": {"store/query", "store/turn"}, // what all engines do alike
-	"store/sqlite":   {"store/query", "store/turn"},
+	"store/postgres": {"store/query", "store/turn", "store/migration"}, // what all engines do alike
+	"store/sqlite":   {"store/query", "store/turn", "store/migration"},
 	"auth":           {"heal", "store"},
 	"audit":          {"heal", "store"},
 

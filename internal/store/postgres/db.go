@@ -14,6 +14,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/migration"
 	"github.com/homeostat/homeostat/internal/store/turn"
 )
 
@@ -84,7 +85,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return open(ctx, o, shipped())
 }
 
-func open(ctx context.Context, o Options, migrations []migration) (*DB, error) {
+func open(ctx context.Context, o Options, migrations []migration.Migration) (*DB, error) {
 	op := "open store"
 	if o.Readers < 0 || o.Queue < 0 || o.Statement < 0 || o.Lock < 0 || o.Patience < 0 {
 		return nil, heal.Errorf(heal.Invalid, op, "readers is %d, queue %d, statement %v, lock %v, patience %v; none may be negative", o.Readers, o.Queue, o.Statement, o.Lock, o.Patience)
@@ -127,7 +128,7 @@ func open(ctx context.Context, o Options, migrations []migration) (*DB, error) {
 
 // prepare checks the server, brings the schema up to date and reads where the
 // store stands.
-func (db *DB) prepare(ctx context.Context, migrations []migration) error {
+func (db *DB) prepare(ctx context.Context, migrations []migration.Migration) error {
 	if err := db.checkServer(ctx); err != nil {
 		return err
 	}

@@ -4,51 +4,18 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store/migration"
 )
 
 //go:embed migrations/*.sql
 var files embed.FS
 
-// migration brings the schema from the version before to its own.
-type migration struct {
-	version int
-	text    string
-}
-
 // shipped are the migrations of this version of the program.
-func shipped() []migration {
-	out, err := readMigrations(files)
-	if err != nil {
-		panic("postgres: " + err.Error()) // a mistake in the source tree; a test reads them too
-	}
-	return out
-}
-
-// readMigrations reads migrations/NNNN_name.sql, numbered from 1 without gaps.
-func readMigrations(from fs.FS) ([]migration, error) {
-	names, err := fs.Glob(from, "migrations/*.sql")
-	if err != nil {
-		return nil, err
-	}
-	var out []migration
-	for i, name := range names { // Glob sorts
-		if want := fmt.Sprintf("migrations/%04d_", i+1); !strings.HasPrefix(name, want) {
-			return nil, fmt.Errorf("migration %s is out of order, expected %s*.sql", name, want)
-		}
-		text, err := fs.ReadFile(from, name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, migration{version: i + 1, text: string(text)})
-	}
-	return out, nil
-}
+func shipped() []migration.Migration { return migration.Shipped(files) }
 
 // upgrading is the number of the advisory lock that lets one server at a time
 // change the schema; its bytes spell "homeost" and a zero.
@@ -56,7 +23,7 @@ const upgrading = 0x686f6d656f737400
 
 // migrate brings the schema up to date. A database that holds data of an older
 // version is copied first, to a file with that version and the time.
-func (db *DB) migrate(ctx context.Context, all []migration) error {
+func (db *DB) migrate(ctx context.Context, all []migration.Migration) error {
 	s := db.writer
 	if err := s.do(ctx, &call{text: fmt.Sprintf("SELECT pg_advisory_lock(%d)", upgrading)}); err != nil {
 		return err
@@ -69,7 +36,7 @@ func (db *DB) migrate(ctx context.Context, all []migration) error {
 	if err != nil {
 		return err
 	}
-	known := all[len(all)-1].version
+	known := all[len(all)-1].Version
 	switch {
 	case have > known:
 		return heal.Errorf(heal.Invalid, "", "it was written by a newer Homeostat (schema %d, this one knows up to %d); start that version, or restore a copy made before the upgrade", have, known)
@@ -82,7 +49,7 @@ func (db *DB) migrate(ctx context.Context, all []migration) error {
 	}
 	for _, m := range all[have:] {
 		if err := s.apply(ctx, m); err != nil {
-			return heal.Wrap(fmt.Sprintf("upgrade it to schema %d", m.version), explain(db.name, err))
+			return heal.Wrap(fmt.Sprintf("upgrade it to schema %d", m.Version), explain(db.name, err))
 		}
 	}
 	return nil
@@ -115,8 +82,8 @@ func schemaVersion(ctx context.Context, s *session) (schema string, version int,
 
 // apply runs one migration in a transaction of its own, however long it takes
 // within an hour.
-func (s *session) apply(ctx context.Context, m migration) error {
-	text := fmt.Sprintf("BEGIN; SET LOCAL statement_timeout = 0;\n%s;\nINSERT INTO schema_version (version, applied) VALUES (%d, now()); COMMIT", m.text, m.version)
+func (s *session) apply(ctx context.Context, m migration.Migration) error {
+	text := fmt.Sprintf("BEGIN; SET LOCAL statement_timeout = 0;\n%s;\nINSERT INTO schema_version (version, applied) VALUES (%d, now()); COMMIT", m.Text, m.Version)
 	_ = s.conn.Conn().SetDeadline(time.Now().Add(time.Hour)) // a closed socket says so at the next write
 	err := s.conn.Exec(ctx, text).Close()
 	if err != nil && !s.lost() {

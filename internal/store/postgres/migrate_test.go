@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -115,16 +114,5 @@ func TestFirstMigration(t *testing.T) {
 	}
 	if diff := cmp.Diff(declaredSQL(), string(text)); diff != "" {
 		t.Errorf("%s does not make what store.Schema declares; before the first release run the test with -rewrite (-declared +there):\n%s", initPath, diff)
-	}
-}
-
-func TestReadMigrations(t *testing.T) {
-	files := fstest.MapFS{"migrations/0001_a.sql": {}, "migrations/0003_c.sql": {}}
-	if _, err := readMigrations(files); err == nil {
-		t.Error("a gap: got no error")
-	}
-	files["migrations/0002_b.sql"] = &fstest.MapFile{}
-	if got, err := readMigrations(files); err != nil || len(got) != 3 || got[2].version != 3 {
-		t.Errorf("migrations: got %v, %v, want three", got, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/migration"
 	"github.com/homeostat/homeostat/internal/store/pgtest"
 )
 
@@ -140,13 +141,13 @@ func TestUpgrade(t *testing.T) {
 	db := mustOpen(t, Options{DSN: dsn})
 	put(t, db, "a", "b")
 	now := len(shipped())
-	next := append(shipped(), migration{now + 1, "ALTER TABLE setting ADD COLUMN extra TEXT; CREATE TABLE more (id INTEGER)"})
-	broken := append(shipped(), migration{now + 1, "CREATE TABLE half (id INTEGER); nonsense"})
+	next := append(shipped(), migration.Migration{Version: now + 1, Text: "ALTER TABLE setting ADD COLUMN extra TEXT; CREATE TABLE more (id INTEGER)"})
+	broken := append(shipped(), migration.Migration{Version: now + 1, Text: "CREATE TABLE half (id INTEGER); nonsense"})
 	dir := t.TempDir()
 	tests := []struct {
 		name       string
 		options    Options
-		migrations []migration
+		migrations []migration.Migration
 		kind       heal.Kind
 		says       string
 	}{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/migration"
 	"github.com/homeostat/homeostat/internal/store/turn"
 )
 
@@ -58,7 +59,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return open(ctx, o, shipped())
 }
 
-func open(ctx context.Context, o Options, migrations []migration) (_ *DB, err error) {
+func open(ctx context.Context, o Options, migrations []migration.Migration) (_ *DB, err error) {
 	op := "open store " + o.Path
 	if o.Readers < 0 || o.Queue < 0 || o.Busy < 0 {
 		return nil, heal.Errorf(heal.Invalid, op, "readers is %d, queue %d, busy %v; none may be negative", o.Readers, o.Queue, o.Busy)

@@ -5,59 +5,26 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store/migration"
 )
 
 //go:embed migrations/*.sql
 var files embed.FS
 
-// migration brings the schema from the version before to its own.
-type migration struct {
-	version int
-	text    string
-}
-
 // shipped are the migrations of this version of the program.
-func shipped() []migration {
-	out, err := readMigrations(files)
-	if err != nil {
-		panic("sqlite: " + err.Error()) // a mistake in the source tree; a test reads them too
-	}
-	return out
-}
-
-// readMigrations reads migrations/NNNN_name.sql, numbered from 1 without gaps.
-func readMigrations(from fs.FS) ([]migration, error) {
-	names, err := fs.Glob(from, "migrations/*.sql")
-	if err != nil {
-		return nil, err
-	}
-	var out []migration
-	for i, name := range names { // Glob sorts
-		if want := fmt.Sprintf("migrations/%04d_", i+1); !strings.HasPrefix(name, want) {
-			return nil, fmt.Errorf("migration %s is out of order, expected %s*.sql", name, want)
-		}
-		text, err := fs.ReadFile(from, name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, migration{version: i + 1, text: string(text)})
-	}
-	return out, nil
-}
+func shipped() []migration.Migration { return migration.Shipped(files) }
 
 // migrate brings the schema up to date. A file that holds data of an older
 // version is copied first, to a name with that version and the time.
-func migrate(ctx context.Context, s *session, path string, all []migration) error {
+func migrate(ctx context.Context, s *session, path string, all []migration.Migration) error {
 	have, err := schemaVersion(ctx, s)
 	if err != nil {
 		return explain(path, err)
 	}
-	known := all[len(all)-1].version
+	known := all[len(all)-1].Version
 	switch {
 	case have == 0:
 		empty, err := isEmpty(ctx, s)
@@ -80,23 +47,23 @@ func migrate(ctx context.Context, s *session, path string, all []migration) erro
 	}
 	for _, m := range all[have:] {
 		if err := apply(ctx, s, m); err != nil {
-			return heal.Wrap(fmt.Sprintf("upgrade it to schema %d", m.version), explain(path, err))
+			return heal.Wrap(fmt.Sprintf("upgrade it to schema %d", m.Version), explain(path, err))
 		}
 	}
 	return nil
 }
 
 // apply runs one migration in a transaction of its own.
-func apply(ctx context.Context, s *session, m migration) error {
+func apply(ctx context.Context, s *session, m migration.Migration) error {
 	t, err := s.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = t.Rollback() }() // nothing to do after Commit
-	if _, err := t.ExecContext(ctx, m.text); err != nil {
+	if _, err := t.ExecContext(ctx, m.Text); err != nil {
 		return err
 	}
-	_, err = t.ExecContext(ctx, "INSERT INTO schema_version (version, applied) VALUES (?, ?)", m.version, time.Now().UnixNano())
+	_, err = t.ExecContext(ctx, "INSERT INTO schema_version (version, applied) VALUES (?, ?)", m.Version, time.Now().UnixNano())
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
 	"github.com/homeostat/homeostat/internal/store"
+	"github.com/homeostat/homeostat/internal/store/migration"
 )
 
 func TestOpenRefuses(t *testing.T) {
@@ -153,8 +153,8 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := len(shipped())
-	next := append(shipped(), migration{now + 1, "ALTER TABLE setting ADD COLUMN extra TEXT; CREATE TABLE more (id INTEGER) STRICT"})
-	broken := append(shipped(), migration{now + 1, "CREATE TABLE half (id INTEGER) STRICT; nonsense"})
+	next := append(shipped(), migration.Migration{Version: now + 1, Text: "ALTER TABLE setting ADD COLUMN extra TEXT; CREATE TABLE more (id INTEGER) STRICT"})
+	broken := append(shipped(), migration.Migration{Version: now + 1, Text: "CREATE TABLE half (id INTEGER) STRICT; nonsense"})
 
 	if _, err := open(t.Context(), Options{Path: path}, broken); err == nil {
 		t.Fatal("open with a broken migration: got no error")
@@ -182,17 +182,6 @@ func TestUpgrade(t *testing.T) {
 	_, err = Open(t.Context(), Options{Path: copies[0]})
 	if !heal.Is(err, heal.Conflict) {
 		t.Errorf("open a copy twice: got %v, want a conflict", err)
-	}
-}
-
-func TestReadMigrations(t *testing.T) {
-	files := fstest.MapFS{"migrations/0001_a.sql": {}, "migrations/0003_c.sql": {}}
-	if _, err := readMigrations(files); err == nil {
-		t.Error("a gap: got no error")
-	}
-	files["migrations/0002_b.sql"] = &fstest.MapFile{}
-	if got, err := readMigrations(files); err != nil || len(got) != 3 || got[2].version != 3 {
-		t.Errorf("migrations: got %v, %v, want three", got, err)
 	}
 }
 
