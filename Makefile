@@ -74,7 +74,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@tools/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## the promised figures on the real server, ONLY=up,lists,intake,engine,code for some
+bench: ## the promised figures on the real server, ONLY=up,lists,page,intake,engine,code for some
 	$(GO) run ./bench $(if $(ONLY),-only $(ONLY))
 
 .PHONY: bench-gateway

@@ -36,6 +36,7 @@ type options struct {
 	conns    int           // connections of the load generator
 	alerts   int           // in the full store
 	open     int           // open cases in the full store
+	browser  bool          // the page is looked at in a real browser, too
 
 	history    int    // alerts of the year before
 	historyDir string // keeps the store with them; empty: scratch
@@ -51,6 +52,7 @@ type section struct {
 var sections = []section{
 	{name: "up", run: measureUp},
 	{name: "lists", run: measureLists},
+	{name: "page", run: measurePage},
 	{name: "intake", run: measureIntake},
 	{name: "engine", run: measureEngine},
 	{name: "postgres", run: measurePostgres},
@@ -72,7 +74,7 @@ func main() {
 func run(ctx context.Context, args []string) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	o := options{}
-	only := flags.String("only", "", "sections, comma separated: up, lists, intake, engine, postgres, open, code, history; empty: all but history")
+	only := flags.String("only", "", "sections, comma separated: up, lists, page, intake, engine, postgres, open, code, history; empty: all but history")
 	where := flags.String("dir", "", "folder on the disk to measure; empty: the system's temporary folder")
 	out := flags.String("json", "", "file that gets the figures as JSON lines; empty: they follow the table")
 	flags.StringVar(&o.binary, "binary", "", "homeostat to measure; empty: it is built")
@@ -80,6 +82,7 @@ func run(ctx context.Context, args []string) (err error) {
 	flags.DurationVar(&o.duration, "duration", 10*time.Second, "of each loaded phase")
 	flags.IntVar(&o.conns, "conns", 16, "connections that send alerts")
 	flags.IntVar(&o.alerts, "alerts", 100_000, "alerts in the full store")
+	flags.BoolVar(&o.browser, "browser", false, "look at the page in a real browser, too; needs Chromium, Node 20 and what make page installs")
 	flags.IntVar(&o.open, "open", 10_000, "open cases in the full store")
 	flags.IntVar(&o.history, "history", 10_000_000, "alerts of the year before, in the section of that name")
 	flags.StringVar(&o.historyDir, "history-dir", "", "folder that keeps the store with them for the next time; empty: it is made anew")

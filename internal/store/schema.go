@@ -74,7 +74,7 @@ var Schema = map[Table]TableSchema{
 	Incidents: {
 		Watched: true,
 		Columns: []Column{{Name: "state"}, {Name: "severity"}, {Name: "service"}, {Name: "cause"}, {Name: "open", Int: true}, {Name: "due", Int: true}, {Name: "updated", Int: true}},
-		Indexes: []Index{{Columns: []string{"open", "due"}}, {Columns: []string{"open", "updated"}}, {Columns: []string{"state", "updated"}}, {Columns: []string{"service", "updated"}}, {Columns: []string{"updated"}}},
+		Indexes: []Index{{Columns: []string{"open", "due"}}, {Columns: []string{"open", "updated"}}, {Columns: []string{"state", "updated"}}, {Columns: []string{"state", "severity"}}, {Columns: []string{"service", "updated"}}, {Columns: []string{"updated"}}},
 	},
 	Timeline: {
 		Watched: true,

@@ -2,16 +2,21 @@
 // with 1 and a list if anything is not as it must be.
 //
 //   node drive.mjs <binary> [folder for screenshots]
+//   node drive.mjs --paint <address of a server> <file of its token>
+//
+// The second says how long a first look takes; bench -browser asks it.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { client, issuer } from './issuer.mjs';
 import { call, demo, freePorts, own, until } from './server.mjs';
+import { paint } from './paint.mjs';
 import { Viewer } from './viewer.mjs';
 
+const measures = process.argv[2] === '--paint';
 const [binary, shots] = process.argv.slice(2);
 if (!binary) throw new Error('usage: node drive.mjs <binary> [folder for screenshots]');
-if (shots) mkdirSync(shots, { recursive: true });
+if (shots && !measures) mkdirSync(shots, { recursive: true });
 
 const complaints = [];
 const say = (text) => console.log(`${(process.uptime()).toFixed(1).padStart(6)} s  ${text}`);
@@ -263,19 +268,13 @@ async function elsewhere() {
   }
 }
 
-// paint says how long a first look takes; a figure, not a test.
-async function paint(server) {
-  const v = await viewer('paint', server.base);
-  await v.signIn(server.token);
-  for (const path of ['/', '/cases?open=true']) {
-    await v.page.goto(server.base + path);
-    const [ms, bytes] = await v.page.evaluate(async () => {
-      const first = performance.getEntriesByName('first-contentful-paint')[0] ?? await new Promise((ok) => new PerformanceObserver((l) => ok(l.getEntries()[0])).observe({ type: 'paint', buffered: true }));
-      return [first.startTime, [...performance.getEntriesByType('resource'), performance.getEntriesByType('navigation')[0]].reduce((n, r) => n + r.encodedBodySize, 0)];
-    });
-    say(`first paint of ${path}: ${Math.round(ms)} ms, ${Math.round(bytes / 1024)} KiB`);
+if (measures) {
+  try {
+    await paint(browser, ...process.argv.slice(3));
+  } finally {
+    await browser.close();
   }
-  await v.context.close();
+  process.exit();
 }
 
 let server;
@@ -291,7 +290,6 @@ try {
   say('the demo is up');
   const { open } = await heal(server);
   await after(server, open);
-  await paint(server);
   await restart();
   await elsewhere();
 } catch (e) {

@@ -151,6 +151,7 @@ CREATE UNIQUE INDEX "incident_revision" ON "incident" (revision);
 CREATE INDEX "incident_open_due" ON "incident" ("open", "due", "key");
 CREATE INDEX "incident_open_updated" ON "incident" ("open", "updated", "key");
 CREATE INDEX "incident_state_updated" ON "incident" ("state", "updated", "key");
+CREATE INDEX "incident_state_severity" ON "incident" ("state", "severity", "key");
 CREATE INDEX "incident_service_updated" ON "incident" ("service", "updated", "key");
 CREATE INDEX "incident_updated" ON "incident" ("updated", "key");
 
