@@ -46,8 +46,9 @@ vet: ## go vet
 	$(GO) vet -tags e2e,postgres ./...
 
 .PHONY: lint
-lint: $(BIN)/golangci-lint ## golangci-lint, see .golangci.yml
+lint: $(BIN)/golangci-lint ## golangci-lint, see .golangci.yml, on every module
 	$(BIN)/golangci-lint run ./...
+	@for module in collector bench/otelcol; do (cd $$module && $(BIN)/golangci-lint run ./...); done
 
 .PHONY: test
 test: ## go test, needs nothing but Go
