@@ -39,6 +39,7 @@ var sets = []set{
 	{"smd8", runSMD8},
 	{"smd8-more", runSMD8More},
 	{"petshop", runPetShop},
+	{"petshop-changes", runPetChanges},
 	{"nezha-trainticket", runNezha},
 }
 

@@ -309,14 +309,8 @@ func runPetShop(_ context.Context, dir string) (result, error) {
 // answers: for each distinct target, the normal time is split at its middle row
 // and every step rows after it.
 func petSpecificity(s petScenario, step int) (quiet, asked int) {
-	var targets []petColumn
-	for _, issue := range s.issues {
-		if !slices.Contains(targets, issue.target) {
-			targets = append(targets, issue.target)
-		}
-	}
 	n := len(s.normal.at)
-	for _, target := range targets {
+	for _, target := range petTargets(s) {
 		for at := n / 2; at < n-3; at += step {
 			d := cause.Rank(petInput(s.graph, target, s.normal.at[at], s.normal.rows(0, at), s.normal.rows(at, n)))
 			asked++
@@ -326,6 +320,17 @@ func petSpecificity(s petScenario, step int) (quiet, asked int) {
 		}
 	}
 	return quiet, asked
+}
+
+// petTargets are the distinct targets of the issues.
+func petTargets(s petScenario) []petColumn {
+	var targets []petColumn
+	for _, issue := range s.issues {
+		if !slices.Contains(targets, issue.target) {
+			targets = append(targets, issue.target)
+		}
+	}
+	return targets
 }
 
 // explained reports whether answers are to be printed with their evidence.

@@ -76,6 +76,15 @@ func TestPetShopScorer(t *testing.T) {
 	if _, there := got["test top-1"]; there {
 		t.Error("got a figure for the part test, which has no issues")
 	}
+	changes, err := runPetChanges(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range changes.Figures {
+		if f.Value != 1 && f.Name != "no call graph, a deploy of another" {
+			t.Errorf("with deploys: %s: got %v (%s), want 1", f.Name, f.Value, f.Note)
+		}
+	}
 	s, err := readPetScenario(filepath.Join(dir, "petshop"), "low_traffic")
 	if err != nil {
 		t.Fatal(err)

@@ -199,7 +199,7 @@ type LoopConfig struct {
 	Approver         string          `yaml:"approver" doc:"The role asked for approvals."`
 	MinConfidence    float64         `yaml:"min_confidence" doc:"Below it a person is asked." min:"0"`
 	Workers          int             `yaml:"workers" doc:"Cases worked on at once." min:"1"`
-	Baseline         config.Duration `yaml:"baseline" doc:"How far before a fault things are taken as normal." min:"1m"`
+	Baseline         config.Duration `yaml:"baseline" doc:"How far before a fault things are taken as normal. Below 24 minutes no alert can be refuted: every one is believed." min:"1m"`
 }
 
 // DriversConfig configures what actions may touch.
