@@ -17,12 +17,15 @@ import (
 
 // What a connection reads into. Its own buffer holds the head of a request and
 // a small body; for more it takes one from the pool, which is held. While
-// requests follow each other it keeps one of at most keptRead.
+// requests follow each other it keeps one for another as large as the last, so
+// that it is read at once; all that is kept takes no more than half of what may
+// be held.
 const (
 	smallRead = 4 << 10
-	keptRead  = 64 << 10
-	keptFor   = time.Second // without a request
-	growth    = 8           // times what a sender has sent so far is taken for the rest
+	firstRead = 64 << 10  // for a request whose size nothing tells but its head
+	keptRead  = 512 << 10 // at most
+	keptFor   = time.Second
+	growth    = 8 // times what a sender has sent so far is taken for the rest
 )
 
 // The timeouts of a connection that is not within a request.
@@ -189,7 +192,7 @@ func (c *plainConn) receive(total int) error {
 	}
 	for c.n < total {
 		if c.n == len(c.buf) || !c.taken {
-			if err := c.grow(min(total, max(keptRead, growth*c.n))); err != nil {
+			if err := c.grow(min(total, max(firstRead, growth*c.n))); err != nil {
 				return err
 			}
 		}
@@ -234,12 +237,16 @@ func (c *plainConn) release() {
 // keep leaves the connection with a buffer for a request as long as the last
 // one.
 func (c *plainConn) keep(total int) {
+	s := c.front.server
 	want := min(total, keptRead)
 	switch {
 	case c.n > 0: // of the next request
-	case c.taken && cap(c.buf) > keptRead, !c.taken && want > smallRead:
+	case want <= smallRead, s.held.Load() > s.opts.MaxHeldBytes/2:
+		c.release()
+	case !c.taken, cap(c.buf) > keptRead, cap(c.buf) > 4*want:
+		c.release()
 		if c.grow(want) != nil { // there is no memory for what is only convenient
-			c.release()
+			return
 		}
 	}
 }
