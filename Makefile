@@ -48,7 +48,7 @@ vet: ## go vet
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## golangci-lint, see .golangci.yml, on every module
 	$(BIN)/golangci-lint run ./...
-	@for module in collector bench/otelcol; do (cd $$module && $(BIN)/golangci-lint run ./...); done
+	@for module in collector bench/otelcol; do (cd $$module && $(BIN)/golangci-lint run ./...) || exit 1; done
 
 .PHONY: test
 test: ## go test, needs nothing but Go
