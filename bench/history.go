@@ -106,10 +106,10 @@ func pastAlert(tx store.Tx, i, total int) error {
 	began := now.Add(-year).Add(year / time.Duration(total) * time.Duration(i)).UTC()
 	ended := began.Add(4 * time.Minute)
 	service := fmt.Sprintf("service-%d", i%services)
-	print := fnv.New64a()
-	_, _ = fmt.Fprint(print, i) // a hash takes everything
+	hash := fnv.New64a()
+	_, _ = fmt.Fprint(hash, i) // a hash takes everything
 	a := heal.Alert{
-		ID: heal.AlertID(fmt.Sprintf("01880000-0000-7000-8000-%012d", i)), Fingerprint: fmt.Sprintf("%016x", print.Sum64()), SourceSystem: "alertmanager", Name: "HighLatency",
+		ID: heal.AlertID(fmt.Sprintf("01880000-0000-7000-8000-%012d", i)), Fingerprint: fmt.Sprintf("%016x", hash.Sum64()), SourceSystem: "alertmanager", Name: "HighLatency",
 		Severity: heal.Warning, Status: heal.Resolved, ServiceName: service, Entity: heal.ServiceID(service), Scope: heal.DefaultScope.WithService(service),
 		Timestamp: began, ReceivedAt: began, ResolvedAt: ended,
 		Labels:      map[string]string{"alertname": "HighLatency", "instance": fmt.Sprintf("host-%d.example:8080", i), "job": "shop", "team": "checkout"},
