@@ -35,6 +35,10 @@ const (
 	readInto  = 2 * maxFrame
 )
 
+// maxOut is what may wait to be written while there is more to read: frames of
+// a few bytes can ask for answers of kilobytes.
+const maxOut = 64 << 10
+
 // conn is one connection. Its goroutine reads; what calls touch too is behind
 // the lock.
 type conn struct {

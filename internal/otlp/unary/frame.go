@@ -23,6 +23,17 @@ func (c *conn) next(ctx context.Context) error {
 	f, err := c.framer.ReadFrame()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.handle(ctx, f, err); err != nil {
+		return err
+	}
+	if len(c.out) > maxOut { // however much there is to read yet
+		return c.flush()
+	}
+	return nil
+}
+
+// handle does what a frame asks for; err is that of reading it. The lock is held.
+func (c *conn) handle(ctx context.Context, f http2.Frame, err error) error {
 	if wrong, ok := errors.AsType[http2.StreamError](err); ok {
 		c.newest = max(c.newest, wrong.StreamID)
 		return c.wrong(wrong.StreamID, wrong.Code)

@@ -119,8 +119,14 @@ type peer struct {
 // connect begins a connection; settings are those of the peer.
 func connect(t testing.TB, l *pipes, settings ...http2.Setting) *peer {
 	t.Helper()
+	return connectVia(t, l, func(c net.Conn) net.Conn { return c }, settings...)
+}
+
+// connectVia is connect with something between the server and its connection.
+func connectVia(t testing.TB, l *pipes, via func(net.Conn) net.Conn, settings ...http2.Setting) *peer {
+	t.Helper()
 	ours, theirs := net.Pipe()
-	l.conns <- theirs
+	l.conns <- via(theirs)
 	p := &peer{t: t, conn: ours, framer: http2.NewFramer(ours, ours), frames: make(chan string, 10_000)}
 	p.framer.AllowIllegalWrites = true
 	go p.read()

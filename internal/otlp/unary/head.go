@@ -39,11 +39,11 @@ func (c *conn) judge(ctx context.Context, f *http2.MetaHeadersFrame) (call Call,
 	case method != "POST":
 		return call, 0, 405, &Status{Code: codeInternal, Message: "gRPC is spoken with POST"}
 	case base != "application/grpc" && !strings.HasPrefix(base, "application/grpc+"):
-		return call, 0, 415, &Status{Code: codeInvalidArgument, Message: "content type " + kind + " is not that of gRPC"}
+		return call, 0, 415, &Status{Code: codeInvalidArgument, Message: "content type " + brief(kind) + " is not that of gRPC"}
 	case !readable:
-		return call, 0, 400, &Status{Code: codeInternal, Message: "malformed grpc-timeout " + timeout}
+		return call, 0, 400, &Status{Code: codeInternal, Message: "malformed grpc-timeout " + brief(timeout)}
 	case !known:
-		return call, 0, 200, &Status{Code: codeUnimplemented, Message: "no method " + path}
+		return call, 0, 200, &Status{Code: codeUnimplemented, Message: "no method " + brief(path)}
 	case f.StreamEnded():
 		return call, 0, 200, &Status{Code: codeInternal, Message: "a call without a message"}
 	case o.Admit != nil:
@@ -51,6 +51,11 @@ func (c *conn) judge(ctx context.Context, f *http2.MetaHeadersFrame) (call Call,
 	}
 	return call, limit, 200, refused
 }
+
+// maxEcho is how much of a header field an answer repeats.
+const maxEcho = 100
+
+func brief(text string) string { return text[:min(len(text), maxEcho)] }
 
 // units are those of the grpc-timeout header.
 var units = map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': 1}
