@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
-	"slices"
 	"strconv"
 
 	"golang.org/x/net/http2"
@@ -33,12 +32,6 @@ const (
 	maxDetails = 6 << 10
 )
 
-// answer is one that waits for the peer's permission to send.
-type answer struct {
-	stream *stream
-	rest   []byte // of the message, with its prefix
-}
-
 // reply answers a stream and ends it. The lock is held.
 func (c *conn) reply(st *stream, message []byte, status *Status) {
 	if st.over {
@@ -53,35 +46,37 @@ func (c *conn) reply(st *stream, message []byte, status *Status) {
 	st.answered = true
 	c.answer = append(c.answer[:0], 0)
 	c.answer = append(binary.BigEndian.AppendUint32(c.answer, uint32(len(message))), message...)
-	if a := (answer{st, c.answer}); !c.send(&a) {
-		c.waiting = append(c.waiting, &answer{st, bytes.Clone(a.rest)})
-	}
+	st.rest = c.answer
+	c.send(st)
+	st.rest = bytes.Clone(st.rest)
 }
 
-// send writes as much of an answer as the peer permits, and reports whether that
-// was all. The lock is held.
-func (c *conn) send(a *answer) bool {
-	st := a.stream
-	for len(a.rest) > 0 && !st.over {
-		n := min(int64(len(a.rest)), maxFrame, st.window, c.window)
+// send writes as much of a stream's answer as the peer permits, and ends the
+// stream if that was all. The lock is held.
+func (c *conn) send(st *stream) {
+	for len(st.rest) > 0 {
+		n := min(int64(len(st.rest)), maxFrame, st.window, c.window)
 		if n <= 0 {
-			return false
+			return
 		}
 		c.window -= n
 		st.window -= n
-		_ = c.framer.WriteData(st.id, false, a.rest[:n])
-		a.rest = a.rest[n:]
+		_ = c.framer.WriteData(st.id, false, st.rest[:n])
+		st.rest = st.rest[n:]
 	}
-	if !st.over {
-		c.headers(st.id, true, appendField(c.block[:0], "grpc-status", "0"))
-		c.end(st)
-	}
-	return true
+	c.headers(st.id, true, appendField(c.block[:0], "grpc-status", "0"))
+	c.resets = max(c.resets-1, 0) // only an answer that was taken counts
+	c.end(st)
 }
 
-// sendWaiting goes on with the answers that waited for permission.
+// sendWaiting goes on with the answers that waited for permission. The lock is
+// held.
 func (c *conn) sendWaiting() {
-	c.waiting = slices.DeleteFunc(c.waiting, func(a *answer) bool { return c.send(a) })
+	for _, st := range c.streams {
+		if st.answered {
+			c.send(st)
+		}
+	}
 }
 
 // refuse writes an answer of nothing but header fields. The lock is held.

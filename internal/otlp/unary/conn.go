@@ -63,9 +63,8 @@ type conn struct {
 	streams      map[uint32]*stream
 	lost         int    // calls that run though their stream is over
 	newest       uint32 // stream
-	waiting      []*answer
-	window       int64 // what we may send
-	firstWindow  int64 // of a stream
+	window       int64  // what we may send
+	firstWindow  int64  // of a stream
 	tableChanged bool
 	lastPing     time.Time
 	strikes      int // pings that came too soon
@@ -222,7 +221,9 @@ func (c *conn) woken(now time.Time) error {
 	defer c.mu.Unlock()
 	for _, st := range c.streams {
 		if now.After(st.until) {
-			c.reset(st, http2.ErrCodeCancel)
+			if err := c.wrong(st.id, http2.ErrCodeCancel); err != nil {
+				return err
+			}
 		}
 	}
 	heard, asked := c.heard.Load(), c.pinged.Load()

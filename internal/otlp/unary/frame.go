@@ -103,12 +103,16 @@ func (c *conn) wasPermitted(f *http2.WindowUpdateFrame) error {
 		switch {
 		case st == nil && c.never(f.StreamID):
 			return http2.ConnectionError(http2.ErrCodeProtocol)
-		case st == nil:
+		case st == nil: // it was answered, or given up
 			return nil
 		}
 		if st.window += int64(f.Increment); st.window > maxWindow {
 			return c.wrong(st.id, http2.ErrCodeFlowControl)
 		}
+		if st.answered {
+			c.send(st)
+		}
+		return nil
 	}
 	c.sendWaiting()
 	return nil

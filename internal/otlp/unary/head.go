@@ -22,7 +22,7 @@ func (c *conn) judge(ctx context.Context, f *http2.MetaHeadersFrame) (call Call,
 		case "content-type":
 			kind = field.Value
 		case "grpc-encoding":
-			call.Coding = field.Value
+			call.Coding = brief(field.Value) // no coding that is known is as long
 		case "authorization":
 			call.Authorization = field.Value
 		case "grpc-timeout":
@@ -49,6 +49,7 @@ func (c *conn) judge(ctx context.Context, f *http2.MetaHeadersFrame) (call Call,
 	case o.Admit != nil:
 		refused = o.Admit(ctx, &call)
 	}
+	call.Authorization = "" // not to be kept for as long as the call takes
 	return call, limit, 200, refused
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"golang.org/x/net/http2"
 )
@@ -44,5 +45,59 @@ func TestAnswersDoNotPileUp(t *testing.T) {
 	}
 	if got := m.most.Load(); got > maxOut+maxFrame {
 		t.Errorf("got %d bytes written at once, want %d at most", got, maxOut+maxFrame)
+	}
+}
+
+// TestAnswersGivenUpAreForgotten gives answers up that wait for permission, or
+// lets them take too long, again and again.
+func TestAnswersGivenUpAreForgotten(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		fields []string
+		giveUp func(p *peer, id uint32)
+	}{
+		{"by their peer", nil, func(p *peer, id uint32) { _ = p.framer.WriteRSTStream(id, http2.ErrCodeCancel) }},
+		{"for they took too long", []string{"grpc-timeout", "100m"}, func(p *peer, _ uint32) { p.want("reset CANCEL") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := options()
+				o.MaxStreams = 2
+				o.Prompt = func(int) bool { return true }
+				_, l := serve(t, o)
+				p := connect(t, l, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+				p.head(1, false, tt.fields...)
+				for id := uint32(1); id < 4000; id += 2 {
+					if id > 1 && p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block, EndHeaders: true}) != nil {
+						p.wantEnd("goaway ENHANCE_YOUR_CALM")
+						return
+					}
+					_ = p.framer.WriteData(id, true, message("x")) // unless the end has come
+					if got := <-p.frames; got != "headers :status=200" {
+						t.Fatalf("got frame %q, want an answer", got)
+					}
+					tt.giveUp(p, id)
+				}
+				t.Error("got 2000 answers, want the end of a peer that takes none")
+			})
+		})
+	}
+}
+
+// TestWhoSendsLittleHoldsLittle begins messages that are not sent.
+func TestWhoSendsLittleHoldsLittle(t *testing.T) {
+	o := options()
+	memory := &counted{most: 1 << 20}
+	o.Memory, o.MaxStreams = memory, 100
+	_, l := serve(t, o)
+	p := connect(t, l)
+	for i := range uint32(100) {
+		p.head(2*i+1, false)
+		p.ok(p.framer.WriteData(2*i+1, false, message(strings.Repeat("x", 1<<20))[:6]))
+	}
+	p.ok(p.framer.WritePing(false, [8]byte{}))
+	p.want("ping ack")
+	if got := memory.held.Load(); got > 100*leastBuffer {
+		t.Errorf("got %d bytes held for 100 that were sent, want %d at most", got, 100*leastBuffer)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // Call is one request as it came.
 type Call struct {
 	Method        int    // as Options.Methods says
-	Authorization string // the header
+	Authorization string // the header; for Admit alone
 	Coding        string // how Message is compressed; empty: it is not
 	Message       []byte // may be changed; used for something else once Take returns
 }

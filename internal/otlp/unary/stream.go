@@ -24,14 +24,16 @@ type stream struct {
 	window    int64 // what we may send
 
 	running  bool
-	answered bool // its answer waits for permission
+	answered bool   // its answer waits for permission
+	rest     []byte // of the answer, with its prefix
 	over     bool
 	cancel   context.CancelFunc // of the call that runs
 }
 
 // What is taken for the rest of a message: a little, or many times what came.
+// So who announces much and sends nothing takes no place from others.
 const (
-	leastBuffer = 64 << 10
+	leastBuffer = 4 << 10
 	growth      = 8
 )
 
@@ -185,7 +187,9 @@ func (c *conn) ran(st *stream, message []byte, status *Status) {
 		c.lost--
 		return
 	}
-	c.resets = max(c.resets-1, 0)
+	if status != nil {
+		c.resets = max(c.resets-1, 0)
+	}
 	c.reply(st, message, status)
 }
 
@@ -200,7 +204,7 @@ func (c *conn) end(st *stream) {
 	if st.over {
 		return
 	}
-	st.over = true
+	st.over, st.rest = true, nil
 	delete(c.streams, st.id)
 	if st.running {
 		c.lost++
