@@ -32,7 +32,7 @@ func (l *Loop) gather(ctx context.Context, inc *heal.Incident, entities []heal.E
 	var wg sync.WaitGroup
 	signals := make(map[heal.EntityID]cause.Signals, len(entities))
 	var work requests
-	troubled := l.troubled(ctx, inc, entities)
+	troubled := sync.OnceValue(func() []spell { return l.troubled(ctx, inc, entities) }) // few questions need it
 	slots := make(chan struct{}, gatherers)
 	for _, id := range entities {
 		slots <- struct{}{}
@@ -55,7 +55,7 @@ func (l *Loop) gather(ctx context.Context, inc *heal.Incident, entities []heal.E
 	return signals
 }
 
-func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID, troubled []spell) (cause.Signals, requests) {
+func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID, troubled func() []spell) (cause.Signals, requests) {
 	var work requests
 	now := l.now()
 	s := cause.Signals{Metrics: map[string]cause.Metric{}}
@@ -88,7 +88,7 @@ func (l *Loop) signals(ctx context.Context, inc *heal.Incident, id heal.EntityID
 
 // measure asks the metrics. A question without an answer is not a gap: most
 // systems answer only some of them.
-func (l *Loop) measure(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time, troubled []spell) {
+func (l *Loop) measure(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time, troubled func() []spell) {
 	for _, q := range cause.Questions(id) {
 		value, ok, err := l.parts.Metrics.Value(ctx, q.Expr, now)
 		if err != nil {
@@ -103,7 +103,7 @@ func (l *Loop) measure(ctx context.Context, s *cause.Signals, inc *heal.Incident
 		}
 		m := cause.Metric{Value: value, At: now, Expr: q.Expr, Unit: q.Unit}
 		if q.Baseline {
-			m.Baseline, m.Usual = l.baseline(ctx, q, inc.BeganAt, troubled)
+			m.Baseline, m.Usual = l.baseline(ctx, q, inc.BeganAt, troubled())
 		}
 		s.Metrics[q.ID] = m
 	}

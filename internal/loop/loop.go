@@ -90,6 +90,8 @@ type Loop struct {
 	recent *recent[heal.IncidentID, store.Stored[heal.Incident]]
 	busy   map[heal.IncidentID]bool
 	begins map[heal.EntityID]heal.IncidentID // causes somebody decides about right now
+
+	past past
 }
 
 // New makes a loop; Run starts it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/cause"
@@ -69,13 +70,54 @@ type spell struct{ from, until time.Time }
 // rules wait.
 const aroundTrouble = 2 * time.Minute
 
+// pastRest is for how long what faults stood when is not read anew: many cases
+// are diagnosed at once, and what has just begun is no past.
+const pastRest = 10 * time.Second
+
+// past is what faults stood when, over many cases.
+type past struct {
+	mu       sync.Mutex
+	read     time.Time // when it was read
+	from     time.Time // since when cases are known
+	troubles map[heal.EntityID][]trouble
+}
+
+// trouble is a time in which a fault of a case stood.
+type trouble struct {
+	of heal.IncidentID
+	spell
+}
+
 // troubled gives the times before a case in which faults stood on entities that
 // are asked about. That it cannot be read takes nothing away.
 func (l *Loop) troubled(ctx context.Context, inc *heal.Incident, entities []heal.EntityID) []spell {
-	from := inc.BeganAt.Add(-l.opts.Baseline)
+	l.past.mu.Lock()
+	defer l.past.mu.Unlock()
+	from, now := inc.BeganAt.Add(-l.opts.Baseline), l.now()
+	if age := now.Sub(l.past.read); age < 0 || age > pastRest || from.Before(l.past.from) {
+		troubles, err := l.troubles(ctx, from)
+		if err != nil {
+			return nil
+		}
+		l.past.read, l.past.from, l.past.troubles = now, from, troubles
+	}
 	var list []spell
+	for _, id := range entities {
+		for _, t := range l.past.troubles[id] {
+			if t.of != inc.ID {
+				list = append(list, t.spell)
+			}
+		}
+	}
+	return list
+}
+
+// troubles reads what faults stood when, of the newest cases since a time and of
+// the newest of those that are open still.
+func (l *Loop) troubles(ctx context.Context, from time.Time) (map[heal.EntityID][]trouble, error) {
+	var all map[heal.EntityID][]trouble
 	err := l.parts.Store.View(ctx, func(r store.Reader) error {
-		list = nil
+		all = map[heal.EntityID][]trouble{}
 		for _, where := range [][]store.Cond{
 			{{Column: "updated", Op: store.Ge, Value: store.Nanos(from)}},
 			{{Column: "open", Op: store.Eq, Value: int64(1)}, {Column: "updated", Op: store.Lt, Value: store.Nanos(from)}},
@@ -85,37 +127,29 @@ func (l *Loop) troubled(ctx context.Context, inc *heal.Incident, entities []heal
 				return err
 			}
 			for i := range rows {
-				if other := &rows[i].Value; other.ID != inc.ID {
-					list = append(list, spellsOf(other, entities)...)
+				inc := &rows[i].Value
+				for m := range inc.Members {
+					f := &inc.Members[m].Fault
+					all[f.Key.Entity] = append(all[f.Key.Entity], trouble{inc.ID, spellOf(f, inc.EndedAt)})
 				}
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return nil
-	}
-	return list
+	return all, err
 }
 
-// spellsOf gives when faults of a case stood on one of the entities.
-func spellsOf(inc *heal.Incident, entities []heal.EntityID) []spell {
-	var list []spell
-	for _, m := range inc.Members {
-		if !slices.Contains(entities, m.Fault.Key.Entity) {
-			continue
-		}
-		until := m.Fault.ClearedAt
-		if until.IsZero() {
-			until = inc.EndedAt
-		}
-		s := spell{from: m.Fault.Began.Add(-aroundTrouble)}
-		if !until.IsZero() {
-			s.until = until.Add(aroundTrouble)
-		}
-		list = append(list, s)
+// spellOf is when a fault stood, of a case that ended then.
+func spellOf(f *heal.Fault, ended time.Time) spell {
+	until := f.ClearedAt
+	if until.IsZero() {
+		until = ended
 	}
-	return list
+	s := spell{from: f.Began.Add(-aroundTrouble)}
+	if !until.IsZero() {
+		s.until = until.Add(aroundTrouble)
+	}
+	return s
 }
 
 // within reports whether a time lies in one of the spells; one without an end
