@@ -2,6 +2,7 @@ package unary
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -57,6 +58,7 @@ type conn struct {
 
 	mu           sync.Mutex
 	out          []byte // to be written
+	broken       error  // of writing: nothing is written any more
 	block        []byte // scratch, as answer is
 	answer       []byte
 	writeUntil   time.Time
@@ -209,7 +211,9 @@ func (c *conn) await(n int) ([]byte, error) {
 			c.heard.Store(time.Now().UnixNano())
 		}
 		if err != nil {
-			return nil, err
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return nil, cmp.Or(c.broken, err)
 		}
 	}
 	return c.in.Peek(n)
@@ -266,10 +270,11 @@ func (c *conn) leaveNow() {
 	_ = c.framer.WriteGoAway(c.newest, http2.ErrCodeNo, nil)
 }
 
-// flush writes what there is to write. The lock is held.
+// flush writes what there is to write. An error ends the connection: a frame may
+// have been written in part. The lock is held.
 func (c *conn) flush() error {
-	if len(c.out) == 0 {
-		return nil
+	if len(c.out) == 0 || c.broken != nil {
+		return c.broken
 	}
 	if now := time.Now(); c.writeUntil.Sub(now) < writeTimeout/2 {
 		c.writeUntil = now.Add(writeTimeout)
@@ -280,5 +285,9 @@ func (c *conn) flush() error {
 	if cap(c.out) > readInto {
 		c.out = nil
 	}
-	return err
+	if err != nil {
+		c.broken = fmt.Errorf("write frames: %w", err)
+		_ = c.Close() // so that the reader ends too
+	}
+	return c.broken
 }

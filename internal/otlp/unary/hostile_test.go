@@ -3,10 +3,12 @@ package unary
 import (
 	"bytes"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -21,6 +23,44 @@ type measured struct {
 func (m *measured) Write(b []byte) (int, error) {
 	m.most.Store(max(m.most.Load(), int64(len(b)))) // one writes at a time
 	return m.Conn.Write(b)
+}
+
+// torn is a connection that, once cut, writes half of what it is given, a single
+// time.
+type torn struct {
+	net.Conn
+
+	cut atomic.Bool
+}
+
+func (c *torn) Write(b []byte) (int, error) {
+	if c.cut.CompareAndSwap(true, false) {
+		n, _ := c.Conn.Write(b[:len(b)/2])
+		return n, os.ErrDeadlineExceeded
+	}
+	return c.Conn.Write(b)
+}
+
+func TestNothingFollowsAFrameWrittenInPart(t *testing.T) {
+	for _, prompt := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			o := options()
+			o.Prompt = func(int) bool { return prompt }
+			_, l := serve(t, o)
+			var c torn
+			p := connectVia(t, l, func(nc net.Conn) net.Conn { c.Conn = nc; return &c })
+			p.ask(1, "whole")
+			p.want(answered("whole")...)
+			began := time.Now()
+			c.cut.Store(true)
+			p.ask(3, strings.Repeat("cut", 1000))
+			for range p.frames { // up to the end; the header fields may be whole
+			}
+			if took := time.Since(began); took > 0 {
+				t.Errorf("prompt %v: ended after %s, want at once", prompt, took)
+			}
+		})
+	}
 }
 
 // TestAnswersDoNotPileUp sends heads of a few bytes, all at once, that ask for

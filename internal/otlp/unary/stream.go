@@ -173,7 +173,7 @@ func (c *conn) run(ctx context.Context, st *stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ran(st, message, status)
-	if c.flush() != nil || c.last && len(c.streams) == 0 {
+	if err := c.flush(); err == nil && c.last && len(c.streams) == 0 {
 		c.wake() // to find that the connection is over
 	}
 }
