@@ -135,7 +135,7 @@ func TestASlowSenderTakesNobodysPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	if _, err := io.WriteString(slow, "POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\nhalf"); err != nil {
+	if _, err := io.WriteString(slow, "POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 10000\r\n\r\n"+strings.Repeat("x", 5000)); err != nil {
 		t.Fatal(err)
 	}
 	for s.held.Load() == 0 { // until it is being read

@@ -16,13 +16,12 @@ import (
 )
 
 // What a connection reads into. Its own buffer holds the head of a request and
-// a small body; for more it takes one from the pool, which is held. While
+// a small body; once that is full it takes one from the pool, which is held. While
 // requests follow each other it keeps one for another as large as the last, so
 // that it is read at once; all that is kept takes no more than half of what may
 // be held.
 const (
 	smallRead = 4 << 10
-	firstRead = 64 << 10  // for a request whose size nothing tells but its head
 	keptRead  = 512 << 10 // at most
 	keptFor   = time.Second
 	growth    = 8 // times what a sender has sent so far is taken for the rest
@@ -160,7 +159,7 @@ func (c *plainConn) request(ctx context.Context, head *plainHead) bool {
 		return false
 	}
 	var ok bool
-	if resp, err := s.take(ctx, head.sig, c.buf[head.size:total]); err != nil {
+	if resp, err := s.take(ctx, head.sig, c.buf[head.size:total:total]); err != nil {
 		ok = c.refuse(ctx, head.sig, err, false)
 	} else {
 		ok = c.reply(http.StatusOK, 0, resp, false)
@@ -191,8 +190,8 @@ func (c *plainConn) receive(total int) error {
 		c.setRead(limit)
 	}
 	for c.n < total {
-		if c.n == len(c.buf) || !c.taken {
-			if err := c.grow(min(total, max(firstRead, growth*c.n))); err != nil {
+		if c.n == len(c.buf) {
+			if err := c.grow(min(total, growth*c.n)); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+
+	"github.com/homeostat/homeostat/internal/heal"
 )
 
 const plainRequest = "POST /v1/logs HTTP/1.1\r\nHost: x:4318\r\nUser-Agent: test\r\nContent-Type: application/x-protobuf\r\nContent-Length: 5\r\n\r\nhello"
@@ -204,4 +206,41 @@ func FuzzReadPlainHead(f *testing.F) {
 			t.Errorf("net/http has body %q, want %q", got, want)
 		}
 	})
+}
+
+// TestWhoSendsLittleHoldsLittle begins requests that are not sent.
+func TestWhoSendsLittleHoldsLittle(t *testing.T) {
+	s := serveRaw(t, Options{MaxHeldBytes: 64 << 10}, &rawMemory{})
+	begun := strings.Replace(plainRequest, "Content-Length: 5", "Content-Length: 1000000", 1)
+	for range 20 {
+		send(t, connect(t, s), begun)
+	}
+	c := connect(t, s)
+	from := bufio.NewReader(c)
+	send(t, c, strings.Replace(plainRequest, "5\r\n\r\nhello", "20000\r\n\r\n"+strings.Repeat("x", 20000), 1))
+	if got := answerOf(t, from); got.code != 200 {
+		t.Errorf("got %d %s, want 200", got.code, got.body)
+	}
+}
+
+// ends is a RawSink that tells how far beyond a request it could write.
+type ends struct{ rawMemory }
+
+func (e *ends) Take(ctx context.Context, sig Signal, request []byte) (int, error) {
+	if len(request) != cap(request) {
+		return 0, heal.Errorf(heal.Invalid, "take", "got room for %d bytes, want %d", cap(request), len(request))
+	}
+	return e.rawMemory.Take(ctx, sig, request)
+}
+
+func TestASinkIsGivenNoMoreThanItsRequest(t *testing.T) {
+	s := serveRaw(t, Options{}, &ends{})
+	c := connect(t, s)
+	from := bufio.NewReader(c)
+	send(t, c, plainRequest+plainRequest)
+	for range 2 {
+		if got := answerOf(t, from); got.code != 200 {
+			t.Errorf("got %d %s, want 200", got.code, got.body)
+		}
+	}
 }
