@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime/debug"
 
 	"github.com/homeostat/homeostat/internal/heal"
 )
@@ -21,6 +23,22 @@ func (s *Server) admit() (release func(), ok bool) {
 // overloaded is the error of a request that found no place.
 func (s *Server) overloaded() error {
 	return heal.Errorf(heal.Transient, "receive OTLP", "%d requests are in flight, the most allowed", s.opts.MaxInFlight)
+}
+
+// panicked marks the error of a request that made us panic.
+type panicked struct{ error }
+
+func (p panicked) Unwrap() error { return p.error }
+
+// recovered makes an error of a panic, so that it ends one request and not the
+// process. It must be deferred.
+func (s *Server) recovered(ctx context.Context, sig Signal, err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.opts.Logger.ErrorContext(ctx, "an OTLP request made the receiver panic", slog.String("signal", sig.String()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	*err = panicked{heal.Errorf(heal.Internal, "take OTLP request", "the receiver broke; its log says where")}
 }
 
 // export checks, decodes and hands over one request and gives the response.

@@ -89,7 +89,8 @@ func (s *Server) serveGRPC(ctx context.Context, c *unary.Call) ([]byte, *unary.S
 	return resp, nil
 }
 
-func (s *Server) tryGRPC(ctx context.Context, sig Signal, c *unary.Call) ([]byte, error) {
+func (s *Server) tryGRPC(ctx context.Context, sig Signal, c *unary.Call) (resp []byte, err error) {
+	defer s.recovered(ctx, sig, &err)
 	release, ok := s.admit()
 	if !ok {
 		return nil, s.overloaded()

@@ -160,7 +160,8 @@ func (c *plainConn) request(ctx context.Context, head *plainHead) bool {
 	}
 	var ok bool
 	if resp, err := s.take(ctx, head.sig, c.buf[head.size:total:total]); err != nil {
-		ok = c.refuse(ctx, head.sig, err, false)
+		_, broke := errors.AsType[panicked](err)
+		ok = c.refuse(ctx, head.sig, err, broke)
 	} else {
 		ok = c.reply(http.StatusOK, 0, resp, false)
 	}
@@ -170,7 +171,8 @@ func (c *plainConn) request(ctx context.Context, head *plainHead) bool {
 }
 
 // take takes a request that is there, if there is a place for it.
-func (s *Server) take(ctx context.Context, sig Signal, body []byte) ([]byte, error) {
+func (s *Server) take(ctx context.Context, sig Signal, body []byte) (resp []byte, err error) {
+	defer s.recovered(ctx, sig, &err)
 	release, ok := s.admit()
 	if !ok {
 		return nil, s.overloaded()
