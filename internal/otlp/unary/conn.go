@@ -53,6 +53,7 @@ type conn struct {
 	pinged  atomic.Int64 // when the peer was asked whether it is there, likewise; 0 if it has answered
 	leaving atomic.Bool  // Drain was called
 
+	greeted   bool  // the peer's settings came, which must be first
 	permitted int64 // what the peer may still send
 	owed      int64 // of what it sent, what it was not told to go on for
 
@@ -99,6 +100,9 @@ func (c *conn) Serve(ctx context.Context) {
 	err := c.begin(ctx)
 	for err == nil {
 		err = c.next(ctx)
+	}
+	if errors.Is(err, http2.ErrFrameTooLarge) {
+		err = http2.ConnectionError(http2.ErrCodeFrameSize)
 	}
 	c.mu.Lock()
 	if code, ok := errors.AsType[http2.ConnectionError](err); ok {
@@ -151,9 +155,7 @@ func (c *conn) begin(ctx context.Context) error {
 		return errOver
 	}
 	if c.opts.TLS != nil {
-		config := c.opts.TLS.Clone()
-		config.NextProtos = []string{http2.NextProtoTLS}
-		secured := tls.Server(c.raw, config)
+		secured := tls.Server(c.raw, c.opts.TLS)
 		if err := secured.HandshakeContext(ctx); err != nil {
 			return err
 		}

@@ -41,6 +41,10 @@ func (c *conn) handle(ctx context.Context, f http2.Frame, err error) error {
 	if err != nil {
 		return err
 	}
+	if _, ok := f.(*http2.SettingsFrame); !ok && !c.greeted {
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	}
+	c.greeted = true
 	switch f := f.(type) {
 	case *http2.DataFrame:
 		return c.data(ctx, f)
@@ -135,9 +139,15 @@ func (c *conn) wasPinged(f *http2.PingFrame) error {
 	return c.framer.WritePing(true, f.Data)
 }
 
+// maxSettings is how many a frame may have: HTTP/2 knows a handful.
+const maxSettings = 100
+
 func (c *conn) settings(f *http2.SettingsFrame) error {
 	if f.IsAck() {
 		return nil
+	}
+	if f.NumSettings() > maxSettings || f.HasDuplicates() {
+		return http2.ConnectionError(http2.ErrCodeProtocol)
 	}
 	err := f.ForeachSetting(func(s http2.Setting) error {
 		if s.ID == http2.SettingHeaderTableSize {
@@ -145,7 +155,9 @@ func (c *conn) settings(f *http2.SettingsFrame) error {
 		}
 		if s.ID == http2.SettingInitialWindowSize {
 			for _, st := range c.streams {
-				st.window += int64(s.Val) - c.firstWindow
+				if st.window += int64(s.Val) - c.firstWindow; st.window > maxWindow {
+					return http2.ConnectionError(http2.ErrCodeFlowControl)
+				}
 			}
 			c.firstWindow = int64(s.Val)
 		}

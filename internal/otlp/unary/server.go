@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/homeostat/homeostat/internal/otlp/accept"
 )
 
@@ -81,6 +83,10 @@ type Server struct {
 
 // New makes a Server.
 func New(o Options) *Server {
+	if o.TLS != nil { // once, or no peer could resume a session
+		o.TLS = o.TLS.Clone()
+		o.TLS.NextProtos = []string{http2.NextProtoTLS}
+	}
 	s := &Server{opts: o}
 	s.connections = accept.New(o.Logger, func(c net.Conn) accept.Conn { return newConn(&s.opts, c) })
 	return s

@@ -43,6 +43,8 @@ func (c *conn) opened(ctx context.Context, f *http2.MetaHeadersFrame) error {
 	if id <= c.newest {
 		st := c.streams[id]
 		switch {
+		case f.PseudoValue("method") != "": // a call, not the end of one
+			return http2.ConnectionError(http2.ErrCodeProtocol)
 		case st == nil || st.running || st.answered: // it was answered early, or given up
 			return nil
 		case !f.StreamEnded():

@@ -152,6 +152,24 @@ func TestWhatEndsAConnection(t *testing.T) {
 		{"a setting out of its range", func(p *peer) error {
 			return p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
 		}, "FLOW_CONTROL_ERROR"},
+		{"more settings than there are", func(p *peer) error { return p.framer.WriteSettings(make([]http2.Setting, maxSettings+1)...) }, "PROTOCOL_ERROR"},
+		{"a setting given twice", func(p *peer) error {
+			return p.framer.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: maxFrame}, http2.Setting{ID: http2.SettingMaxFrameSize, Val: maxFrame})
+		}, "PROTOCOL_ERROR"},
+		{"a setting that makes a window too large", func(p *peer) error {
+			p.head(1, false)
+			p.ok(p.framer.WriteWindowUpdate(1, maxWindow-firstWindow))
+			return p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: firstWindow + 1})
+		}, "FLOW_CONTROL_ERROR"},
+		{"a frame that is too large", func(p *peer) error {
+			_, err := p.conn.Write([]byte{0, 0x40, 1, 0, 0, 0, 0, 0, 1})
+			return err
+		}, "FRAME_SIZE_ERROR"},
+		{"a call of a stream passed over", func(p *peer) error {
+			p.head(5, false)
+			p.head(3, false)
+			return nil
+		}, "PROTOCOL_ERROR"},
 		{"fields that are interrupted", func(p *peer) error {
 			p.ok(p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}}))
 			return p.framer.WritePing(false, [8]byte{})
@@ -168,6 +186,17 @@ func TestWhatEndsAConnection(t *testing.T) {
 			p.wantEnd("goaway " + tt.want)
 		})
 	}
+	t.Run("a first frame that is not settings", func(t *testing.T) {
+		_, l := serve(t, options())
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		l.conns <- theirs
+		p := &peer{t: t, conn: ours, framer: http2.NewFramer(ours, ours), frames: make(chan string, 10)}
+		go p.read()
+		p.must(ours.Write([]byte(http2.ClientPreface)))
+		p.ok(p.framer.WritePing(false, [8]byte{}))
+		p.wantEnd("goaway PROTOCOL_ERROR")
+	})
 	t.Run("another protocol", func(t *testing.T) {
 		_, l := serve(t, options())
 		ours, theirs := net.Pipe()
