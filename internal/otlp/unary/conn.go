@@ -173,7 +173,7 @@ func (c *conn) begin(ctx context.Context) error {
 		return errors.New("the peer does not speak HTTP/2")
 	}
 	_, _ = c.in.Discard(len(got)) // was peeked at
-	c.framer = http2.NewFramer(c, c.in)
+	c.framer = http2.NewFramer(c, patient{c})
 	c.framer.SetReuseFrames()
 	c.framer.SetMaxReadFrameSize(maxFrame)
 	c.framer.MaxHeaderListSize = uint32(c.opts.MaxHeaderBytes)
@@ -219,6 +219,17 @@ func (c *conn) await(n int) ([]byte, error) {
 		}
 	}
 	return c.in.Peek(n)
+}
+
+// patient reads for the framer, which itself reads what continues the fields of
+// a call: the reader can be woken there too.
+type patient struct{ c *conn }
+
+func (p patient) Read(b []byte) (int, error) {
+	if _, err := p.c.await(1); err != nil {
+		return 0, err
+	}
+	return p.c.in.Read(b)
 }
 
 // woken does what time asks for.

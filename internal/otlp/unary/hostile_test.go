@@ -141,3 +141,20 @@ func TestWhoSendsLittleHoldsLittle(t *testing.T) {
 		t.Errorf("got %d bytes held for 100 that were sent, want %d at most", got, 100*leastBuffer)
 	}
 }
+
+// TestFieldsMayBeContinuedLater ends a call between two frames of another's head.
+func TestFieldsMayBeContinuedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := serve(t, options())
+		p := connect(t, l)
+		p.head(1, false)
+		block := bytes.Clone(p.block)
+		p.head(3, false, "grpc-timeout", "1S")
+		p.ok(p.framer.WriteRSTStream(1, http2.ErrCodeCancel))
+		p.ok(p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 5, BlockFragment: block[:20]}))
+		p.want("reset CANCEL")
+		p.ok(p.framer.WriteContinuation(5, true, block[20:]))
+		p.ok(p.framer.WriteData(5, true, message("later")))
+		p.want(answered("later")...)
+	})
+}
