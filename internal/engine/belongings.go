@@ -27,7 +27,7 @@ func belongingsOf(r store.Reader, run heal.RunID, found job) (*belongings, error
 	for i := range rows {
 		j := &rows[i].Value
 		own.addJob(j.Key)
-		still = still || j.Key == found.Key && j.State == found.State && j.Epoch == found.Epoch
+		still = still || j.Key == found.Key && j.same(found)
 	}
 	if !still {
 		return nil, errGone

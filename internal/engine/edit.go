@@ -102,7 +102,7 @@ func (d *edit) still(j job) error {
 	if err != nil {
 		return gone(err)
 	}
-	if row.Value.State != j.State || row.Value.Epoch != j.Epoch {
+	if !row.Value.same(j) {
 		return errGone
 	}
 	return nil

@@ -41,7 +41,7 @@ func TestLive(t *testing.T) {
 	}
 	t.Run("tells of what changes", func(t *testing.T) {
 		h := open(t)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		next := h.as(t, "viewer").events(ctx, "/live?since=0&what=incident")
 		for i := range 3 {
@@ -53,7 +53,7 @@ func TestLive(t *testing.T) {
 	})
 	t.Run("tells of one case only", func(t *testing.T) {
 		h := open(t)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		next := h.as(t, "viewer").events(ctx, "/live?id=mine")
 		put(h, "other")
