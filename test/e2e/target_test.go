@@ -18,6 +18,7 @@ type target struct {
 	mu    sync.Mutex
 	calls []call
 	on    func(call, <-chan struct{}) // looks at each call before it is answered; gone closes when the caller is
+	none  string                      // the path that is answered with 404
 }
 
 // call is one request of the HTTP driver.
@@ -30,12 +31,15 @@ type call struct {
 func newTarget(t *testing.T) *target {
 	t.Helper()
 	w := &target{}
-	w.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		c := call{strings.TrimPrefix(r.URL.Path, "/"), r.Header.Get("Idempotency-Key"), time.Now()}
 		w.mu.Lock()
 		w.calls = append(w.calls, c)
-		on := w.on
+		on, refused := w.on, c.task == w.none
 		w.mu.Unlock()
+		if refused {
+			rw.WriteHeader(http.StatusNotFound)
+		}
 		if on != nil {
 			on(c, r.Context().Done())
 		}
@@ -52,6 +56,26 @@ func (w *target) whenCalled(on func(c call, gone <-chan struct{})) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.on = on
+}
+
+// refuses has the world answer the calls of a task with 404.
+func (w *target) refuses(task string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.none = task
+}
+
+// order gives the calls of some tasks as they came.
+func (w *target) order(tasks ...string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []string
+	for _, c := range w.calls {
+		if slices.Contains(tasks, c.task) {
+			list = append(list, c.task)
+		}
+	}
+	return list
 }
 
 // keys are the keys of the calls of a task, in order, a repeated one each time.
