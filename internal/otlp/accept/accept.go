@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -95,7 +96,7 @@ func (s *Server) begin(ctx context.Context, c Conn) {
 		c.Drain()
 	}
 	s.serving.Go(func() {
-		c.Serve(ctx)
+		s.serve(ctx, c)
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
@@ -104,6 +105,17 @@ func (s *Server) begin(ctx context.Context, c Conn) {
 		default: // who waits looks again
 		}
 	})
+}
+
+// serve serves a connection. One that panics is cut; the others go on.
+func (s *Server) serve(ctx context.Context, c Conn) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(ctx, "a connection made the receiver panic", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			_ = c.Close() // it may be over already
+		}
+	}()
+	c.Serve(ctx)
 }
 
 // Stop accepts no more, drains connections, and cuts those that are left when

@@ -1,10 +1,14 @@
 package accept
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -110,4 +114,39 @@ func TestServeAfterStopEndsAtOnce(t *testing.T) {
 		t.Errorf("Serve: got %v, want nil", err)
 	}
 	<-stopped
+}
+
+// broken panics once it is served.
+type broken struct{ net.Conn }
+
+func (broken) Serve(context.Context) { panic("a bug") }
+func (broken) Drain()                {}
+
+func TestAConnectionThatPanicsIsCutAlone(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	s := New(slog.New(slog.NewTextHandler(&said, nil)), func(c net.Conn) Conn { return broken{c} })
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(t.Context(), l) }()
+	for i := range 2 { // the second shows that the server goes on
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("connection %d: got %v, want it cut", i, err)
+		}
+		c.Close()
+	}
+	s.Stop(t.Context())
+	if err := <-served; err != nil {
+		t.Errorf("Serve: got %v, want nil", err)
+	}
+	if text := said.String(); !strings.Contains(text, "a bug") || !strings.Contains(text, "accept_test.go") {
+		t.Errorf("log: got %q, want the panic with its stack", text)
+	}
 }
