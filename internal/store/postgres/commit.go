@@ -73,7 +73,11 @@ func (db *DB) once(ctx context.Context, careful bool, f func(*tx) error) (err er
 	if err := ctx.Err(); err != nil {
 		return heal.Errorf(heal.Transient, "update", "%w", err), false
 	}
-	if err := db.turn.Take(ctx); err != nil {
+	// Each before it in line may wait for the lock as long as it may itself.
+	inLine, cancel := context.WithTimeout(ctx, db.opts.Lock)
+	err = db.turn.Take(inLine)
+	cancel()
+	if err != nil {
 		return heal.Wrap("update", err), false
 	}
 	g, again, err := db.join(ctx, careful, f)

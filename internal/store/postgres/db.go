@@ -61,7 +61,7 @@ type Options struct {
 	Readers   int           // snapshots read at once, a connection each; 0: 4. Two more write and listen
 	Queue     int           // updates that may wait for the writer, more are refused as Transient; 0: 1024
 	Statement time.Duration // longest that one statement may take; 0: 30 s
-	Lock      time.Duration // longest wait for the other servers' updates; 0: 10 s
+	Lock      time.Duration // longest wait for the other servers' updates, and before that for those of this one; 0: 10 s
 	Patience  time.Duration // how long a call waits for a database that is away; 0: 15 s
 	BackupDir string        // where a copy goes before an upgrade of the schema; "": an upgrade of a database with data is refused
 	Dump      string        // path of pg_dump; "": found in PATH
