@@ -5,9 +5,12 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
 	"github.com/homeostat/homeostat/internal/store/migration"
 )
 
@@ -37,7 +40,7 @@ func migrate(ctx context.Context, s *session, path string, all []migration.Migra
 	case have > known:
 		return heal.Errorf(heal.Invalid, "", "it was written by a newer Homeostat (schema %d, this one knows up to %d); start that version, or restore a copy made before the upgrade", have, known)
 	case have == known:
-		return nil
+		return complete(ctx, s, path)
 	}
 	if have > 0 {
 		to := fmt.Sprintf("%s.schema%d-%s", path, have, time.Now().UTC().Format("20060102T150405.000000000Z"))
@@ -51,6 +54,21 @@ func migrate(ctx context.Context, s *session, path string, all []migration.Migra
 		}
 	}
 	return nil
+}
+
+// complete says which table a file of the present schema lacks: before the first
+// release the first migration is rewritten in place.
+func complete(ctx context.Context, s *session, path string) error {
+	for _, name := range slices.Sorted(maps.Keys(store.Schema)) {
+		var there int
+		if err := s.one(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = ?", []any{string(name)}, []any{&there}); err != nil {
+			return explain(path, err)
+		}
+		if there == 0 {
+			return heal.Errorf(heal.Invalid, "", "it has no table %s, as it was made by a version from before the first release; move it away and begin anew, or go on with that version", name)
+		}
+	}
+	return s.forget()
 }
 
 // apply runs one migration in a transaction of its own.

@@ -246,3 +246,17 @@ func TestCheckFindsDamage(t *testing.T) {
 		t.Errorf("check of a damaged file: got %v, want plain words of kind internal", err)
 	}
 }
+
+func TestOpenAFileThatLacksATable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	db := mustOpen(t, Options{Path: path})
+	if err := db.writer.exec(t.Context(), "DROP TABLE setting"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Options{Path: path}); !heal.Is(err, heal.Invalid) || !strings.Contains(err.Error(), "no table setting") {
+		t.Errorf("open: got %v, want it refused for the table that is not there", err)
+	}
+}
