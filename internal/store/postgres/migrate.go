@@ -4,10 +4,13 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/store"
 	"github.com/homeostat/homeostat/internal/store/migration"
 )
 
@@ -41,7 +44,7 @@ func (db *DB) migrate(ctx context.Context, all []migration.Migration) error {
 	case have > known:
 		return heal.Errorf(heal.Invalid, "", "it was written by a newer Homeostat (schema %d, this one knows up to %d); start that version, or restore a copy made before the upgrade", have, known)
 	case have == known:
-		return nil
+		return complete(ctx, s, schema)
 	case have > 0:
 		if err := db.copyBeforeUpgrade(ctx, schema, have); err != nil {
 			return heal.Wrap("copy it before the upgrade", err)
@@ -51,6 +54,27 @@ func (db *DB) migrate(ctx context.Context, all []migration.Migration) error {
 		if err := s.apply(ctx, m); err != nil {
 			return heal.Wrap(fmt.Sprintf("upgrade it to schema %d", m.Version), explain(db.name, err))
 		}
+	}
+	return nil
+}
+
+// complete says which table a database of the present schema lacks: before the
+// first release the first migration is rewritten in place.
+func complete(ctx context.Context, s *session, schema string) error {
+	names := slices.Sorted(maps.Keys(store.Schema))
+	there := make([]int64, len(names))
+	calls := make([]*call, len(names))
+	for i, name := range names {
+		calls[i] = &call{
+			text: "SELECT count(*) FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = $1 AND relkind = 'r'",
+			args: [][]byte{textValue(string(name))}, row: intInto(&there[i]),
+		}
+	}
+	if err := s.do(ctx, calls...); err != nil {
+		return err
+	}
+	if i := slices.Index(there, 0); i >= 0 {
+		return heal.Errorf(heal.Invalid, "", "its schema %s has no table %s, as it was made by a version from before the first release; name another database or schema and begin anew, or go on with that version", schema, names[i])
 	}
 	return nil
 }

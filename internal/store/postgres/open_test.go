@@ -54,7 +54,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"a database of something else", DSN(shared.DSN(foreign)), heal.Invalid, "tables of something else"},
 		{"another encoding", DSN(shared.DSN("latin")), heal.Invalid, "expected UTF8"},
 		{"no right to make tables", at("nobody_here", "pw-of-nobody", database), heal.Denied, "may not use"},
-		{"a newer schema", newer(t), heal.Invalid, "newer Homeostat (schema 99"},
+		{"a newer schema", after(t, "INSERT INTO schema_version (version, applied) VALUES (99, now())"), heal.Invalid, "newer Homeostat (schema 99"},
+		{"a table that is not there", after(t, "DROP TABLE setting"), heal.Invalid, "no table setting"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -78,9 +79,11 @@ func TestNotDurable(t *testing.T) {
 	}
 }
 
-func newer(t *testing.T) DSN {
+// after names a store in which somebody ran a statement.
+func after(t *testing.T, text string) DSN {
+	t.Helper()
 	db := mustOpen(t, Options{})
-	if err := db.writer.do(t.Context(), &call{text: "INSERT INTO schema_version (version, applied) VALUES (99, now())"}); err != nil {
+	if err := db.writer.do(t.Context(), &call{text: text}); err != nil {
 		t.Fatal(err)
 	}
 	return db.opts.DSN
