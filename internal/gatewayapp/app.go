@@ -199,6 +199,9 @@ func (a *App) Run(ctx context.Context, reload <-chan os.Signal) error {
 	part(&wg, 3, "metrics", serving, a.runMetrics)
 	wg.Go(func() { a.reloads(serving, reload) })
 	wg.Go(func() { a.flushes(serving) })
+	if nap != nil {
+		working.Go(func() { (&vigil{requests: a.requests, nap: nap}).run(work) })
+	}
 	grpc, http, metrics := a.Addrs()
 	a.log.Info("ready", slog.String("otlp_grpc", grpc), slog.String("otlp_http", http), slog.String("metrics", metrics), slog.String("data", a.cfg.DataDir))
 	<-serving.Done()
@@ -208,6 +211,12 @@ func (a *App) Run(ctx context.Context, reload <-chan os.Signal) error {
 	stopWork() // only now: requests in flight were still served
 	working.Wait()
 	return errors.Join(errs...)
+}
+
+// requests is how many were taken so far, refused ones too.
+func (a *App) requests() uint64 {
+	s := a.server.Stats()
+	return s.Traces.Requests + s.Metrics.Requests + s.Logs.Requests
 }
 
 func (a *App) reloads(ctx context.Context, reload <-chan os.Signal) {
