@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"unicode/utf8"
 )
@@ -70,12 +71,16 @@ func checkField(b []byte, f field, m message, depth int) error {
 func plainPair(b []byte) bool {
 	key, at := short(b, 0, 1<<3|typeLen)
 	value, end := short(b, at, 2<<3|typeLen)
-	if key == nil || len(value) < 2 || end != len(b) || !utf8.Valid(key) {
+	if key == nil || len(value) < 2 || end != len(b) {
+		return false
+	}
+	ascii := isASCII(b) // lengths and all, so that one look does
+	if !ascii && !utf8.Valid(key) {
 		return false
 	}
 	switch value[0] {
 	case 1<<3 | typeLen:
-		return int(value[1]) == len(value)-2 && utf8.Valid(value[2:])
+		return int(value[1]) == len(value)-2 && (ascii || utf8.Valid(value[2:]))
 	case 2<<3 | typeVarint, 3<<3 | typeVarint:
 		_, end, err := varint(value, 1)
 		return err == nil && end == len(value)
@@ -83,6 +88,23 @@ func plainPair(b []byte) bool {
 		return len(value) == 9
 	}
 	return false
+}
+
+// isASCII reports whether all bytes are below 128.
+func isASCII(b []byte) bool {
+	const high = 0x8080808080808080
+	if len(b) < 8 {
+		var all byte
+		for _, c := range b {
+			all |= c
+		}
+		return all < 0x80
+	}
+	all := binary.LittleEndian.Uint64(b[len(b)-8:])
+	for ; len(b) >= 8; b = b[8:] {
+		all |= binary.LittleEndian.Uint64(b)
+	}
+	return all&high == 0
 }
 
 func (s *slot) check(b []byte, depth int) error {
