@@ -194,6 +194,7 @@ type PlaybooksConfig struct {
 type LoopConfig struct {
 	Settle           config.Duration `yaml:"settle" doc:"How long a new case waits for the signals that belong to it." min:"0s"`
 	Window           config.Duration `yaml:"window" doc:"Faults this close together are grouped." min:"1s"`
+	Together         config.Duration `yaml:"together" doc:"How far back it counts which alerts began together: those that did again and again share a case where the map knows no path between them, see docs/correlation.md. 0: it does not count." min:"0s"`
 	VerifyWindow     config.Duration `yaml:"verify_window" doc:"How long a fault must stay cleared; at least two evaluations." min:"1s"`
 	ApprovalDeadline config.Duration `yaml:"approval_deadline" doc:"Silence until then means no." min:"1s"`
 	Approver         string          `yaml:"approver" doc:"The role asked for approvals."`
@@ -283,7 +284,7 @@ func Default() Config {
 		Intake:    IntakeConfig{MaxBodyBytes: 5 << 20, MaxBacklog: 10_000},
 		Playbooks: PlaybooksConfig{Shipped: true, Reload: config.Duration(5 * time.Second)},
 		Loop: LoopConfig{
-			Settle: config.Duration(2 * time.Second), Window: config.Duration(5 * time.Minute), VerifyWindow: config.Duration(30 * time.Second),
+			Settle: config.Duration(2 * time.Second), Window: config.Duration(5 * time.Minute), Together: days(30), VerifyWindow: config.Duration(30 * time.Second),
 			ApprovalDeadline: config.Duration(30 * time.Minute), Approver: "approver", MinConfidence: 0.7, Workers: 16, Baseline: config.Duration(30 * time.Minute),
 		},
 		Guard:  defaultGuard(),

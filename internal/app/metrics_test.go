@@ -56,6 +56,7 @@ var labelsOfMetrics = map[string]string{
 	"homeostat_telemetry_dropped_total":         "`signal`: spans, logs; `reason`: why",
 	"homeostat_telemetry_export_failures_total": "`signal`: traces, metrics, logs",
 	"homeostat_telemetry_records":               "`signal`: spans, logs",
+	"homeostat_cases_joined_total":              "`tie`: own_case, same_entity, depends_on_case, case_depends_on, same_service, began_together",
 	"homeostat_verdicts_total":                  "`verdict`: cleared, persists, unknown",
 }
 

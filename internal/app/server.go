@@ -319,11 +319,15 @@ func (s *Server) openLoop(ctx context.Context) error {
 	s.openWatch()
 	s.openVersions()
 	c := s.cfg.Loop
+	together := c.Together.Std()
+	if together == 0 {
+		together = -1 // which is off
+	}
 	s.loop = loop.New(loop.Parts{
 		Store: s.audited, Audit: s.audit, Share: s.share, Engine: runner{s.engine, dry}, Catalog: s.shelf.catalog, Topology: s.topology,
 		Metrics: metrics{s.series}, Logs: logs{s.telemetry}, Probes: probes{s.probes}, Notifier: told{s.outbox}, Watched: watched{s.watch},
 	}, loop.Options{
-		Scope: s.cfg.HomeScope(), Settle: max(c.Settle.Std(), zeroMeant), Window: c.Window.Std(), Verify: c.VerifyWindow.Std(), Baseline: c.Baseline.Std(),
+		Scope: s.cfg.HomeScope(), Settle: max(c.Settle.Std(), zeroMeant), Window: c.Window.Std(), Together: together, Verify: c.VerifyWindow.Std(), Baseline: c.Baseline.Std(),
 		Approval: c.ApprovalDeadline.Std(), Approver: c.Approver, Backlog: s.cfg.Intake.MaxBacklog, Workers: c.Workers,
 		Policy: decide.Policy{MinConfidence: max(c.MinConfidence, math.SmallestNonzeroFloat64), MaxAttempts: s.cfg.Guard.Attempts}, Limits: s.limits,
 		Clock: s.clock.Now, Uneven: s.clock.Uneven, Entropy: rand.Reader, Logger: s.log, Counters: counters, Tracer: s.obs.Tracer,

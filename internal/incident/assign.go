@@ -32,6 +32,9 @@ const (
 	losePerStep     = 0.1
 )
 
+// SameFault is the reason of a fault that its case holds already.
+const SameFault = "same_fault"
+
 // maxScanned bounds the cases looked at per tie, newest first.
 const maxScanned = 64
 
@@ -62,6 +65,9 @@ func (s *Set) Assign(f heal.Fault, g Graph, now time.Time) Assignment {
 	if a, ok := s.sameService(f, g, now); ok {
 		return a
 	}
+	if a, ok := s.together(here, f, g, now); ok {
+		return a
+	}
 	own := Assignment{Role: heal.Primary, Score: 1, Reasons: []heal.Reason{{
 		Code: "own_case", Text: fmt.Sprintf("%s has no open case and depends on none, nor does a case depend on it", f.Key),
 	}}}
@@ -80,7 +86,7 @@ func (s *Set) sameKey(id heal.IncidentID, f heal.Fault) Assignment {
 		role = heal.Primary
 	}
 	return Assignment{Join: id, Role: role, Score: 1, Reasons: []heal.Reason{{
-		Code: "same_fault", Text: fmt.Sprintf("%s is already part of this case", f.Key),
+		Code: SameFault, Text: fmt.Sprintf("%s is already part of this case", f.Key),
 	}}}
 }
 

@@ -9,6 +9,10 @@
 // belong together. Two faults below a common caller stay two cases: neither
 // depends on the other.
 //
+// What none of this ties may still be tied by what was learnt: two kinds of fault
+// that began together again and again, more often than not and beyond chance, are
+// one case where the topology knows no path between them. See Onsets.
+//
 // Its one invariant: a fault key is in at most one open case. Nothing here
 // changes an incident in place; every function gives a new one. It is not for
 // finding causes (see cause) nor for what happens to a case (see loop).

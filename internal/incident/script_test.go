@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ var start = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 // that begin with "  " are what it must answer. The commands:
 //
 //	topology A->B ...           edges; replaces the former ones
-//	fault TIME TYPE@ENTITY [probe] [service=S] [cluster=C]
+//	fault TIME TYPE@ENTITY [probe] [service=S] [cluster=C] [alert=A]
+//	past N EVERY TYPE@ENTITY+LAG ...   N cases of each long ago, so far apart, each begun so much later
 //	clear TIME TYPE@ENTITY
 //	detach TIME TYPE@ENTITY
 //	state CASE STATE
@@ -42,7 +44,8 @@ func TestScripts(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := string(data)
-			w := world{t: t, set: incident.NewSet(incident.Options{}), cases: map[heal.IncidentID]heal.Incident{}}
+			onsets := incident.NewOnsets(incident.OnsetOptions{})
+			w := world{t: t, set: incident.NewSet(incident.Options{Onsets: onsets}), onsets: onsets, cases: map[heal.IncidentID]heal.Incident{}}
 			got := w.play(want)
 			if *rewrite {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -58,11 +61,12 @@ func TestScripts(t *testing.T) {
 }
 
 type world struct {
-	t     *testing.T
-	set   *incident.Set
-	graph incident.Graph
-	cases map[heal.IncidentID]heal.Incident
-	order []heal.IncidentID
+	t      *testing.T
+	set    *incident.Set
+	onsets *incident.Onsets
+	graph  incident.Graph
+	cases  map[heal.IncidentID]heal.Incident
+	order  []heal.IncidentID
 }
 
 func (w *world) play(script string) string {
@@ -89,6 +93,8 @@ func (w *world) do(words []string) []string {
 		w.graph = graphOf(w.t, words[1:]...)
 	case "fault":
 		return w.fault(words[1:])
+	case "past":
+		w.past(words[1:])
 	case "clear":
 		f := w.parse(words[1:])
 		id, ok := w.set.Find(f.Scope, f.Key)
@@ -142,7 +148,31 @@ func (w *world) fault(words []string) []string {
 	for _, r := range a.Reasons {
 		codes = append(codes, r.Code)
 	}
-	return []string{fmt.Sprintf("%s as %s, %.2f: %s", verb, a.Role, a.Score, strings.Join(codes, " "))}
+	answer := []string{fmt.Sprintf("%s as %s, %.2f: %s", verb, a.Role, a.Score, strings.Join(codes, " "))}
+	if a.Reasons[0].Code == incident.BeganTogether {
+		answer = append(answer, a.Reasons[0].Text)
+	}
+	return answer
+}
+
+// past notes what began before the script does.
+func (w *world) past(words []string) {
+	n, err := strconv.Atoi(words[0])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	every, err := time.ParseDuration(words[1])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range n {
+		for _, word := range words[2:] {
+			what, lag, _ := strings.Cut(word, "+")
+			f := w.parse([]string{lag, what})
+			f.Began = f.Began.Add(-time.Duration(i+1) * every)
+			w.onsets.Note(&f)
+		}
+	}
 }
 
 func (w *world) parse(words []string) heal.Fault {
@@ -166,6 +196,8 @@ func (w *world) parse(words []string) heal.Fault {
 			f.Condition.Kind = heal.ConditionProbe
 		case "service":
 			f.Scope.Service = value
+		case "alert":
+			f.AlertName = value
 		case "cluster":
 			f.Scope.Cluster = value
 		default:

@@ -12,6 +12,7 @@ type Options struct {
 	Window   time.Duration // between a fault and the case it joins; default 5 min
 	MaxDepth int           // dependencies between a fault and the case it joins; default 8
 	MaxVisit int           // entities looked at for one fault and direction; default 512
+	Onsets   *Onsets       // learns from every case that is put; nil: what began together is not asked
 }
 
 // Set is the index of the open cases. It holds no incidents, only what is
@@ -23,6 +24,7 @@ type Set struct {
 	byEntity map[entityIn][]heal.IncidentID // every member's entity and the cause
 	byAnchor map[entityIn][]heal.IncidentID // the primary's entity and the cause
 	service  map[heal.Scope][]heal.IncidentID
+	onsets   []onset // of all cases, by time; kept only to ask Onsets about
 }
 
 // place is the part of a scope within which names of entities mean one thing.
@@ -51,6 +53,7 @@ type entry struct {
 	entities []heal.EntityID
 	first    time.Time // begin of the first fault
 	last     time.Time // newest signal of any fault
+	kinds    map[kind]int64
 }
 
 // NewSet makes an empty set.
@@ -114,6 +117,9 @@ func (s *Set) Put(inc heal.Incident) {
 		e.keys = append(e.keys, key)
 		s.byKey[keyIn{e.place, key}] = e.id
 		s.touch(e, key.Entity)
+		if s.opts.Onsets != nil {
+			s.began(e, &inc.Members[i].Fault)
+		}
 	}
 }
 

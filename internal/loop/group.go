@@ -132,6 +132,7 @@ func (l *Loop) beginRound(ctx context.Context) error {
 				}
 			}
 		}
+		l.countForgotten(ctx)
 		return nil
 	})
 	l.round, g.since, g.urgent = r, time.Time{}, len(g.batches) > 0

@@ -13,11 +13,12 @@ import (
 // name a case that has just ended; whoever finds one there looks at the case.
 type index struct {
 	*incident.Set
+	onsets    *incident.Onsets
 	revisions map[heal.IncidentID]store.Revision
 }
 
-func newIndex(window time.Duration) index {
-	return index{incident.NewSet(incident.Options{Window: window}), map[heal.IncidentID]store.Revision{}}
+func newIndex(window time.Duration, onsets *incident.Onsets) index {
+	return index{incident.NewSet(incident.Options{Window: window, Onsets: onsets}), onsets, map[heal.IncidentID]store.Revision{}}
 }
 
 // put brings a case up to date, as it was committed at the revision.
@@ -26,6 +27,9 @@ func (x index) put(inc heal.Incident, at store.Revision) {
 		return
 	}
 	if inc.State.Ended() {
+		if x.onsets != nil {
+			x.onsets.Learn(&inc) // of what another server brought in since
+		}
 		x.remove(inc.ID)
 		return
 	}

@@ -18,7 +18,7 @@ func TestIndexFollowsTheLaterCommit(t *testing.T) {
 		}
 		return i
 	}
-	x := newIndex(time.Minute)
+	x := newIndex(time.Minute, nil)
 	x.put(inc(heal.CaseOpen, "cart", "payment"), 7)
 	x.put(inc(heal.CaseOpen, "cart"), 5) // committed before, brought here after
 	if _, ok := x.Find(heal.DefaultScope, key("payment")); !ok {

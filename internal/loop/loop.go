@@ -24,6 +24,7 @@ import (
 	"github.com/homeostat/homeostat/internal/decide"
 	"github.com/homeostat/homeostat/internal/guard"
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/lease"
 	"github.com/homeostat/homeostat/internal/store"
 )
@@ -33,6 +34,7 @@ type Options struct {
 	Scope    heal.Scope    // of alerts that name none
 	Settle   time.Duration // how long a new case waits for signals that belong to it; default 2 s
 	Window   time.Duration // faults this close together are grouped; default 5 min
+	Together time.Duration // how far back it counts what began together; default 30 days; negative: it does not
 	Verify   time.Duration // least window of a verification; default 30 s
 	Baseline time.Duration // how far before a fault things are taken as normal; default 30 min
 	Approval time.Duration // deadline of an approval; default 30 min
@@ -85,11 +87,13 @@ type Loop struct {
 	gathered gathering // the incident stage's own
 	round    *round    // its own, nil between rounds
 
-	mu     sync.Mutex // never taken inside a transaction
-	open   index      // open cases
-	recent *recent[heal.IncidentID, store.Stored[heal.Incident]]
-	busy   map[heal.IncidentID]bool
-	begins map[heal.EntityID]heal.IncidentID // causes somebody decides about right now
+	mu        sync.Mutex       // never taken inside a transaction
+	open      index            // open cases
+	onsets    *incident.Onsets // nil: what began together is not asked
+	forgotten int64            // kinds of alert that gave way in onsets, as counted
+	recent    *recent[heal.IncidentID, store.Stored[heal.Incident]]
+	busy      map[heal.IncidentID]bool
+	begins    map[heal.EntityID]heal.IncidentID // causes somebody decides about right now
 
 	past past
 }
@@ -97,16 +101,18 @@ type Loop struct {
 // New makes a loop; Run starts it.
 func New(parts Parts, opts Options) *Loop {
 	opts.defaults()
-	return &Loop{
+	l := &Loop{
 		parts: parts, opts: opts, tracer: tracerOf(opts.Tracer),
 		alerts: make(chan struct{}, 1), faults: make(chan struct{}, 1), cases: make(chan struct{}, 1),
 		known:  newRecent[string, store.Stored[heal.Alert]](recentLimit),
 		recent: newRecent[heal.IncidentID, store.Stored[heal.Incident]](recentCases),
 		pace:   firstTake,
-		open:   newIndex(opts.Window),
+		onsets: newOnsets(&opts),
 		busy:   map[heal.IncidentID]bool{},
 		begins: map[heal.EntityID]heal.IncidentID{},
 	}
+	l.open = l.newIndex()
+	return l
 }
 
 func (o *Options) defaults() {
@@ -116,6 +122,7 @@ func (o *Options) defaults() {
 	}{
 		{&o.Settle, 2 * time.Second},
 		{&o.Window, 5 * time.Minute},
+		{&o.Together, 30 * 24 * time.Hour},
 		{&o.Verify, 30 * time.Second},
 		{&o.Baseline, 30 * time.Minute},
 		{&o.Approval, 30 * time.Minute},
@@ -158,6 +165,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = l.parts.Share.While(ctx, dutySignals, l.runSignals) }) // which gives no error
 	wg.Go(func() { l.runCases(ctx) })
+	wg.Go(func() { l.recallOnsets(ctx) })
 	if l.parts.Share != nil {
 		wg.Go(func() { l.follow(ctx) })
 	}
@@ -207,7 +215,7 @@ func (l *Loop) reindex(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.open = newIndex(l.opts.Window)
+		l.open = l.newIndex()
 		l.news.reached(r.Revision())
 		for i := range rows {
 			l.open.put(rows[i].Value, rows[i].Revision)

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/homeostat/homeostat/internal/heal"
+	"github.com/homeostat/homeostat/internal/incident"
 	"github.com/homeostat/homeostat/internal/learn"
 	"github.com/homeostat/homeostat/internal/store"
 )
@@ -36,6 +37,8 @@ type Counters struct {
 	escalated metric.Int64Counter
 	changes   metric.Int64Counter // by source
 	forgotten metric.Int64Counter // changes
+	ties      metric.Int64Counter // by tie
+	unlearnt  metric.Int64Counter // kinds of alert
 
 	detect, act, heal metric.Float64Histogram
 }
@@ -71,6 +74,8 @@ func NewCounters(provider metric.MeterProvider) (*Counters, error) {
 		escalated: counter("homeostat.cases.escalated", "{case}", "Times a case was handed to a person."),
 		changes:   counter("homeostat.changes", "{change}", "Deploys, settings and the like that were written down, by who told: a caller of the API, or telemetry."),
 		forgotten: counter("homeostat.changes.dropped", "{change}", "Changes that gave way to newer ones before their time was over."),
+		ties:      counter("homeostat.cases.joined", "{fault}", "Faults that joined a case they were not part of, or opened one, by what ties them to it; own_case: nothing, began_together: what was learnt."),
+		unlearnt:  counter("homeostat.onsets.dropped", "{kind}", "Kinds of alert whose beginnings were forgotten before their time, because there were too many kinds."),
 		detect:    histogram("homeostat.case.time_to_detect", "s", "From the first sign of a fault, by its source's clock, to its detection.", minutes...),
 		act:       histogram("homeostat.case.time_to_act", "s", "From the detection of a case to the start of its first run.", minutes...),
 		heal:      histogram("homeostat.case.time_to_heal", "s", "From the detection of a case to its verified end, healed cases only.", minutes...),
@@ -160,6 +165,25 @@ func (c *Counters) noted(ctx context.Context, seen, wrote bool, dropped int) {
 	}
 	c.changes.Add(ctx, 1, label("source", source))
 	c.forgotten.Add(ctx, int64(dropped))
+}
+
+// tied counts faults that are new to their cases.
+func (c *Counters) tied(ctx context.Context, arrivals []*arrival) {
+	if c == nil {
+		return
+	}
+	for _, a := range arrivals {
+		if why := a.to.Reasons; len(why) > 0 && why[0].Code != incident.SameFault {
+			c.ties.Add(ctx, 1, label("tie", why[0].Code))
+		}
+	}
+}
+
+// gaveWay counts kinds of alert that were forgotten to make room.
+func (c *Counters) gaveWay(ctx context.Context, kinds int64) {
+	if c != nil && kinds > 0 {
+		c.unlearnt.Add(ctx, kinds)
+	}
 }
 
 // merged counts a case that ended by becoming part of another.

@@ -109,7 +109,11 @@ func (c *casework) join(f heal.Fault, to incident.Assignment, now time.Time) {
 	before, primary := len(c.Members), primaryKey(&c.Incident)
 	c.Join(f, to, now)
 	if len(c.Members) > before {
-		c.story = append(c.story, say(&c.Incident, now, "sense", fmt.Sprintf("%s joins as %s: %s", f.Key, to.Role, f.Message), to.Reasons...))
+		text := fmt.Sprintf("%s joins as %s: %s", f.Key, to.Role, f.Message)
+		if why := to.Reasons; len(why) > 0 && why[0].Code == incident.BeganTogether {
+			text += ". " + why[0].Text // nobody could guess it
+		}
+		c.story = append(c.story, say(&c.Incident, now, "sense", text, to.Reasons...))
 	}
 	if primary != primaryKey(&c.Incident) && c.State == heal.CaseDeciding {
 		c.State, c.DueAt, c.Held = heal.CaseOpen, now, "" // what was found was found for another fault
@@ -171,6 +175,7 @@ func (l *Loop) writeRound(ctx context.Context) error {
 	defer l.mu.Unlock()
 	for i, c := range w.cases {
 		delete(r.drafts, c.ID)
+		l.opts.Counters.tied(ctx, c.arrivals)
 		if c.changed {
 			l.open.put(c.Incident, w.revisions[i])
 			l.remember(c.Incident, w.revisions[i])

@@ -1,0 +1,127 @@
+package incident
+
+import (
+	"slices"
+	"time"
+
+	"github.com/homeostat/homeostat/internal/heal"
+)
+
+// BeganTogether is the reason of a fault that is in its case because of what was
+// learnt, and nothing else.
+const BeganTogether = "began_together"
+
+// onset is a fault of an open case, by its kind. One whose entry is not that of
+// its case any more is stale.
+type onset struct {
+	at     int64 // UTC nanoseconds
+	kind   kind
+	entity heal.EntityID
+	of     *entry
+}
+
+// maxOnsets bounds the onsets of open cases that are searched, the newest.
+const maxOnsets = 1024
+
+// began notes a fault of an open case. Of one kind that begins all over in one
+// case, one in half a window is enough.
+func (s *Set) began(e *entry, f *heal.Fault) {
+	if !s.opts.Onsets.Note(f) {
+		return
+	}
+	at, k := f.Began.UnixNano(), kindOf(f)
+	if last, known := e.kinds[k]; known && max(at-last, last-at) < int64(s.opts.Window)/2 {
+		return
+	}
+	if e.kinds == nil {
+		e.kinds = map[kind]int64{}
+	}
+	e.kinds[k] = at
+	i := len(s.onsets)
+	for i > 0 && s.onsets[i-1].at > at {
+		i--
+	}
+	s.onsets = slices.Insert(s.onsets, i, onset{at, k, f.Key.Entity, e})
+	if len(s.onsets) > 2*maxOnsets {
+		s.onsets = slices.DeleteFunc(s.onsets, s.stale)
+		s.onsets = slices.Delete(s.onsets, 0, max(0, len(s.onsets)-maxOnsets))
+	}
+}
+
+func (s *Set) stale(o onset) bool { return s.cases[o.of.id] != o.of }
+
+// together joins the case with a fault that often began together with this one,
+// and that the topology does not tie to it. Of several the surest bond wins.
+func (s *Set) together(here place, f heal.Fault, g Graph, now time.Time) (Assignment, bool) {
+	learnt := s.opts.Onsets
+	if learnt == nil {
+		return Assignment{}, false
+	}
+	learnt.tidy(now)
+	k := kindOf(&f)
+	if !learnt.knows(k) {
+		return Assignment{}, false
+	}
+	began := f.Began
+	if began.IsZero() || began.After(now) {
+		began = now
+	}
+	var best *onset
+	var strongest bond
+	var role heal.Role
+	var tied map[heal.EntityID]bool
+	scanned, until := 0, began.Add(s.opts.Window).UnixNano()
+	for i := len(s.onsets) - 1; i >= 0 && scanned < maxScanned; i-- {
+		o := &s.onsets[i]
+		if o.at < began.Add(-s.opts.Window).UnixNano() {
+			break
+		}
+		if o.at > until || o.kind == k || o.of.place != here || s.stale(*o) || !learnt.knows(o.kind) {
+			continue
+		}
+		scanned++
+		b, ok := learnt.of(k, o.kind, time.Unix(0, min(began.UnixNano(), o.at)), now)
+		if !ok || best != nil && (b.sure < strongest.sure || b.sure == strongest.sure && o.of.id <= best.of.id) {
+			continue
+		}
+		if tied == nil {
+			tied = s.around(f.Key.Entity, g)
+		}
+		if as, fits := s.part(o, f, b); fits && !tied[o.entity] {
+			best, strongest, role = o, b, as
+		}
+	}
+	if best == nil {
+		return Assignment{}, false
+	}
+	a := s.tie(best.of, f, role, strongest.sure, "", "", nil, now)
+	a.Reasons[0] = learnt.reason(k, best.kind, strongest, now)
+	return a, true
+}
+
+// part is what the fault would be in the case of an onset, false if it has no
+// place there. It is primary only if it usually begins before what the case stands
+// on, and as long as nothing was done or found.
+func (s *Set) part(o *onset, f heal.Fault, b bond) (heal.Role, bool) {
+	e := o.of
+	if b.leads() && o.entity == e.seated && e.cause == "" && !e.acted() && !standsAlone(e.primary, f.Key.Type) {
+		return heal.Primary, true
+	}
+	return heal.Secondary, explains(e, f)
+}
+
+// around gives the entities that the topology ties to one, in either direction,
+// as far as is searched; itself among them.
+func (s *Set) around(id heal.EntityID, g Graph) map[heal.EntityID]bool {
+	found := map[heal.EntityID]bool{id: true}
+	if g == nil {
+		return found
+	}
+	note := func(id heal.EntityID, _ int) bool {
+		found[id] = true
+		return false
+	}
+	walk(id, callees(g), s.opts, note)
+	walk(id, callers(g), s.opts, note)
+	return found
+}
