@@ -34,6 +34,7 @@ type Server struct {
 	open     func(net.Conn) Conn
 	log      *slog.Logger
 	stopping atomic.Bool
+	stop     chan struct{} // closed when Stop begins
 	accepted chan struct{} // closed when no more are accepted
 	cut      chan struct{} // closed when connections have no time left
 	ended    chan struct{} // has room for one: a connection is over
@@ -47,7 +48,8 @@ type Server struct {
 // New makes a Server of connections that open makes.
 func New(log *slog.Logger, open func(net.Conn) Conn) *Server {
 	return &Server{
-		open: open, log: log, accepted: make(chan struct{}), cut: make(chan struct{}), ended: make(chan struct{}, 1), conns: map[Conn]struct{}{},
+		open: open, log: log, stop: make(chan struct{}), accepted: make(chan struct{}), cut: make(chan struct{}),
+		ended: make(chan struct{}, 1), conns: map[Conn]struct{}{},
 	}
 }
 
@@ -80,7 +82,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			s.log.WarnContext(ctx, "a connection could not be accepted; trying again", slog.Any("error", err))
 			select {
 			case <-time.After(pause):
-			case <-s.cut:
+			case <-s.stop:
 			}
 		default:
 			return err
@@ -94,6 +96,11 @@ func (s *Server) begin(ctx context.Context, c Conn) {
 	s.mu.Unlock()
 	if s.stopping.Load() {
 		c.Drain()
+	}
+	select {
+	case <-s.cut: // which others were before this one was among them
+		_ = c.Close()
+	default:
 	}
 	s.serving.Go(func() {
 		s.serve(ctx, c)
@@ -122,13 +129,20 @@ func (s *Server) serve(ctx context.Context, c Conn) {
 // ctx ends. It waits for all.
 func (s *Server) Stop(ctx context.Context) {
 	s.stopping.Store(true)
+	close(s.stop)
 	s.mu.Lock()
 	if s.listener != nil {
 		_ = s.listener.Close() // ends Serve
 	}
 	s.mu.Unlock()
 	s.Each(Conn.Drain)
-	for timeUp := false; s.busy() && !timeUp; {
+	timeUp := false
+	select {
+	case <-s.accepted: // one that was just accepted is among them
+	case <-ctx.Done():
+		timeUp = true
+	}
+	for s.busy() && !timeUp {
 		select {
 		case <-s.ended:
 		case <-ctx.Done():

@@ -42,7 +42,7 @@ func (c *conn) reply(st *stream, message []byte, status *Status) {
 		c.end(st)
 		return
 	}
-	c.headers(st.id, false, c.fields(200))
+	c.headers(st.id, false, c.status(200))
 	st.answered = true
 	c.answer = append(c.answer[:0], 0)
 	c.answer = append(binary.BigEndian.AppendUint32(c.answer, uint32(len(message))), message...)
@@ -62,9 +62,10 @@ func (c *conn) send(st *stream) {
 		c.window -= n
 		st.window -= n
 		_ = c.framer.WriteData(st.id, false, st.rest[:n])
+		c.strikes = 0
 		st.rest = st.rest[n:]
 	}
-	c.headers(st.id, true, appendField(c.block[:0], "grpc-status", "0"))
+	c.headers(st.id, true, appendField(c.fresh(), "grpc-status", "0"))
 	c.resets = max(c.resets-1, 0) // only an answer that was taken counts
 	c.end(st)
 }
@@ -81,7 +82,7 @@ func (c *conn) sendWaiting() {
 
 // refuse writes an answer of nothing but header fields. The lock is held.
 func (c *conn) refuse(id uint32, http int, s *Status) {
-	b := appendField(c.fields(http), "grpc-status", strconv.FormatUint(uint64(s.Code), 10))
+	b := appendField(c.status(http), "grpc-status", strconv.FormatUint(uint64(s.Code), 10))
 	b = appendField(b, "grpc-message", percent(s.Message[:min(len(s.Message), maxMessage)]))
 	if len(s.Details) > 0 && len(s.Details) <= maxDetails {
 		b = appendField(b, "grpc-status-details-bin", base64.RawStdEncoding.EncodeToString(s.Details))
@@ -92,13 +93,19 @@ func (c *conn) refuse(id uint32, http int, s *Status) {
 	c.headers(id, true, b)
 }
 
-// fields begins the header fields of an answer.
-func (c *conn) fields(http int) []byte {
+// fresh begins a block of header fields.
+func (c *conn) fresh() []byte {
 	b := c.block[:0]
 	if c.tableChanged { // a peer that changed its table's size expects to hear that we use none
 		b = append(b, 0x20)
 		c.tableChanged = false
 	}
+	return b
+}
+
+// status begins the header fields of an answer.
+func (c *conn) status(http int) []byte {
+	b := c.fresh()
 	if http == 200 {
 		b = append(b, 0x88)
 	} else {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 )
 
 // What a peer may send before it is told to go on. Messages count towards
@@ -53,9 +51,12 @@ type conn struct {
 	pinged  atomic.Int64 // when the peer was asked whether it is there, likewise; 0 if it has answered
 	leaving atomic.Bool  // Drain was called
 
-	greeted   bool  // the peer's settings came, which must be first
-	permitted int64 // what the peer may still send
-	owed      int64 // of what it sent, what it was not told to go on for
+	greeted   bool     // the peer's settings came, which must be first
+	permitted int64    // what the peer may still send
+	owed      int64    // of what it sent, what it was not told to go on for
+	fields    int      // bytes of the frame that is read, and of those that continue it
+	cut       []uint32 // streams ended before their peer ended them, the last of them; see excuse
+	cutNext   int      // of cut, to be used again
 
 	mu           sync.Mutex
 	out          []byte // to be written
@@ -70,14 +71,12 @@ type conn struct {
 	firstWindow  int64  // of a stream
 	tableChanged bool
 	lastPing     time.Time
-	strikes      int // pings that came too soon
-	resets       int // streams given up, less those that were answered
+	strikes      int       // pings that came too soon
+	resets       int       // streams given up, less those that were answered
+	fieldsUntil  time.Time // for fields that go on in another frame; zero: there are none
 	drainedAt    time.Time
 	last         bool // no stream may begin, and the peer knows it
 }
-
-// errOver ends a connection that was drained.
-var errOver = errors.New("all calls are over and the server stops")
 
 func newConn(o *Options, nc net.Conn) *conn {
 	c := &conn{
@@ -97,25 +96,22 @@ func (c *conn) Write(b []byte) (int, error) {
 // Serve reads until the connection is over, and waits for its calls.
 func (c *conn) Serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		_ = c.Close() // nobody is left to be told
+		c.calls.Wait()
+		for _, st := range c.streams {
+			c.free(st)
+		}
+	}()
 	err := c.begin(ctx)
 	for err == nil {
 		err = c.next(ctx)
 	}
-	if errors.Is(err, http2.ErrFrameTooLarge) {
-		err = http2.ConnectionError(http2.ErrCodeFrameSize)
-	}
-	c.mu.Lock()
-	if code, ok := errors.AsType[http2.ConnectionError](err); ok {
-		_ = c.framer.WriteGoAway(c.newest, http2.ErrCode(code), nil)
-	}
-	_ = c.flush() // the error before is the one that matters
-	c.mu.Unlock()
 	c.opts.Logger.DebugContext(ctx, "gRPC connection ended", slog.Any("reason", err))
-	cancel()
-	_ = c.Close() // nobody is left to be told
-	c.calls.Wait()
-	for _, st := range c.streams {
-		c.free(st)
+	if c.farewell(err) {
+		cancel()
+		c.linger()
 	}
 }
 
@@ -141,54 +137,12 @@ func (c *conn) due(now time.Time) bool {
 	}
 	if c.mu.TryLock() {
 		defer c.mu.Unlock()
+		due = due || c.fieldsLate(now)
 		for _, st := range c.streams {
 			due = due || now.After(st.until)
 		}
 	}
 	return due
-}
-
-// begin reads what a connection begins with.
-func (c *conn) begin(ctx context.Context) error {
-	_ = c.raw.SetDeadline(time.Now().Add(beginTimeout)) // one that was closed fails at its first read
-	if c.leaving.Load() {
-		return errOver
-	}
-	if c.opts.TLS != nil {
-		secured := tls.Server(c.raw, c.opts.TLS)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			return err
-		}
-		if got := secured.ConnectionState().NegotiatedProtocol; got != http2.NextProtoTLS {
-			return fmt.Errorf("the peer wants protocol %q, expected h2", got)
-		}
-		c.net = secured
-	}
-	c.in = bufio.NewReaderSize(c.net, readInto)
-	got, err := c.in.Peek(len(http2.ClientPreface))
-	if err != nil {
-		return err
-	}
-	if string(got) != http2.ClientPreface {
-		return errors.New("the peer does not speak HTTP/2")
-	}
-	_, _ = c.in.Discard(len(got)) // was peeked at
-	c.framer = http2.NewFramer(c, patient{c})
-	c.framer.SetReuseFrames()
-	c.framer.SetMaxReadFrameSize(maxFrame)
-	c.framer.MaxHeaderListSize = uint32(c.opts.MaxHeaderBytes)
-	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	c.framer.ReadMetaHeaders.SetMaxStringLength(c.opts.MaxHeaderBytes)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_ = c.framer.WriteSettings( // as all frames, into memory
-		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.opts.MaxStreams)},
-		http2.Setting{ID: http2.SettingInitialWindowSize, Val: streamWindow},
-		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: uint32(c.opts.MaxHeaderBytes)},
-	)
-	_ = c.framer.WriteWindowUpdate(0, connWindow-firstWindow)
-	_ = c.raw.SetReadDeadline(time.Time{}) // one that was closed fails at its next read
-	return c.flush()
 }
 
 // await reads until there are n bytes to handle. Before it waits it writes what
@@ -221,21 +175,13 @@ func (c *conn) await(n int) ([]byte, error) {
 	return c.in.Peek(n)
 }
 
-// patient reads for the framer, which itself reads what continues the fields of
-// a call: the reader can be woken there too.
-type patient struct{ c *conn }
-
-func (p patient) Read(b []byte) (int, error) {
-	if _, err := p.c.await(1); err != nil {
-		return 0, err
-	}
-	return p.c.in.Read(b)
-}
-
 // woken does what time asks for.
 func (c *conn) woken(now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.fieldsLate(now) {
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
 	for _, st := range c.streams {
 		if now.After(st.until) {
 			if err := c.wrong(st.id, http2.ErrCodeCancel); err != nil {
@@ -254,33 +200,6 @@ func (c *conn) woken(now time.Time) error {
 		return errors.New("the peer does not answer")
 	}
 	return nil
-}
-
-// leavePing is answered when the peer knows that the server stops.
-var leavePing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
-
-// leave says that the server stops, if it does: first that it will, and once the
-// peer has heard of it, or should have, after which stream it does.
-func (c *conn) leave(now time.Time) error {
-	switch {
-	case !c.leaving.Load():
-		return nil
-	case c.drainedAt.IsZero():
-		c.drainedAt = now
-		_ = c.framer.WriteGoAway(maxWindow, http2.ErrCodeNo, nil)
-		_ = c.framer.WritePing(false, leavePing)
-	case !c.last && now.Sub(c.drainedAt) > drainTimeout:
-		c.leaveNow()
-	}
-	if c.last && len(c.streams) == 0 {
-		return errOver
-	}
-	return nil
-}
-
-func (c *conn) leaveNow() {
-	c.last = true
-	_ = c.framer.WriteGoAway(c.newest, http2.ErrCodeNo, nil)
 }
 
 // flush writes what there is to write. An error ends the connection: a frame may

@@ -3,6 +3,7 @@ package unary
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -15,15 +16,22 @@ func (c *conn) next(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n := int(head[0])<<16 | int(head[1])<<8 | int(head[2]); n <= maxFrame { // else the framer refuses it
+	n := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
+	kind := http2.FrameType(head[3])
+	switch {
+	case n < leastSize(kind, http2.Flags(head[4])):
+		return http2.ConnectionError(http2.ErrCodeFrameSize)
+	case n <= maxFrame: // else the framer refuses it
 		if _, err := c.await(frameHead + n); err != nil {
 			return err
 		}
 	}
+	c.fields = 0
 	f, err := c.framer.ReadFrame()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.handle(ctx, f, err); err != nil {
+	c.fieldsUntil = time.Time{}
+	if err := c.handle(ctx, kind, f, err); err != nil {
 		return err
 	}
 	if len(c.out) > maxOut { // however much there is to read yet
@@ -32,19 +40,37 @@ func (c *conn) next(ctx context.Context) error {
 	return nil
 }
 
-// handle does what a frame asks for; err is that of reading it. The lock is held.
-func (c *conn) handle(ctx context.Context, f http2.Frame, err error) error {
-	if wrong, ok := errors.AsType[http2.StreamError](err); ok {
-		c.newest = max(c.newest, wrong.StreamID)
-		return c.wrong(wrong.StreamID, wrong.Code)
+// leastSize is how long a frame with padding or a priority must be at least. The
+// framer sees to all others.
+func leastSize(kind http2.FrameType, flags http2.Flags) (least int) {
+	if kind != http2.FrameData && kind != http2.FrameHeaders {
+		return 0
 	}
-	if err != nil {
+	if flags.Has(http2.FlagDataPadded) { // as FlagHeadersPadded
+		least = 1
+	}
+	if kind == http2.FrameHeaders && flags.Has(http2.FlagHeadersPriority) {
+		least += 5
+	}
+	return least
+}
+
+// handle does what a frame of a kind asks for; err is that of reading it. The
+// lock is held.
+func (c *conn) handle(ctx context.Context, kind http2.FrameType, f http2.Frame, err error) error {
+	wrong, malformed := errors.AsType[http2.StreamError](err)
+	if err != nil && !malformed {
 		return err
 	}
-	if _, ok := f.(*http2.SettingsFrame); !ok && !c.greeted {
-		return http2.ConnectionError(http2.ErrCodeProtocol)
+	if !c.greeted {
+		if first, ok := f.(*http2.SettingsFrame); !ok || first.IsAck() {
+			return http2.ConnectionError(http2.ErrCodeProtocol)
+		}
+		c.greeted = true
 	}
-	c.greeted = true
+	if malformed {
+		return c.malformed(kind, wrong)
+	}
 	switch f := f.(type) {
 	case *http2.DataFrame:
 		return c.data(ctx, f)
@@ -64,15 +90,57 @@ func (c *conn) handle(ctx context.Context, f http2.Frame, err error) error {
 	return nil // a frame that asks for nothing
 }
 
+// malformed handles a frame that concerns a stream and is not as it should be.
+func (c *conn) malformed(kind http2.FrameType, wrong http2.StreamError) error {
+	if kind != http2.FrameHeaders {
+		if c.never(wrong.StreamID) {
+			return http2.ConnectionError(http2.ErrCodeProtocol)
+		}
+		if c.streams[wrong.StreamID] == nil {
+			return nil // it is over
+		}
+		return c.wrong(wrong.StreamID, wrong.Code)
+	}
+	if wrong.Cause == nil { // its padding: the fields were not read, on which those that follow may depend
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	}
+	if wrong.StreamID <= c.newest {
+		return c.furtherFields(wrong.StreamID, wrong.Code, true)
+	}
+	if begins, err := c.begins(wrong.StreamID); err != nil || !begins {
+		return err
+	}
+	return c.wrong(wrong.StreamID, wrong.Code)
+}
+
 // never reports whether a stream has not begun. After our farewell that cannot be
-// told: what began too late is not looked at.
-func (c *conn) never(id uint32) bool { return id > c.newest && !c.last }
+// told of the peer's: what began too late is not looked at.
+func (c *conn) never(id uint32) bool { return id%2 == 0 || id > c.newest && !c.last }
+
+// maxCut is how many streams are remembered that were ended before their peer
+// ended them.
+const maxCut = 256
+
+// excused reports whether frames of a stream that is over are the peer's right:
+// they may have been sent before it knew, or the stream was one too late.
+func (c *conn) excused(id uint32) bool { return id > c.newest || slices.Contains(c.cut, id) }
+
+// excuse remembers a stream that is ended before its peer ended it.
+func (c *conn) excuse(id uint32) {
+	if len(c.cut) < maxCut {
+		c.cut = append(c.cut, id)
+		return
+	}
+	c.cut[c.cutNext] = id
+	c.cutNext = (c.cutNext + 1) % maxCut
+}
 
 // wrong ends a stream that broke the rules, and in the end its connection.
 func (c *conn) wrong(id uint32, code http2.ErrCode) error {
 	if st := c.streams[id]; st != nil {
 		c.reset(st, code)
 	} else {
+		c.excuse(id)
 		_ = c.framer.WriteRSTStream(id, code)
 	}
 	return c.gaveUp()
@@ -139,17 +207,21 @@ func (c *conn) wasPinged(f *http2.PingFrame) error {
 	return c.framer.WritePing(true, f.Data)
 }
 
-// maxSettings is how many a frame may have: HTTP/2 knows a handful.
+// maxSettings is how many a frame may have: HTTP/2 knows a handful. They are
+// taken in their order, and the last of a kind counts.
 const maxSettings = 100
 
 func (c *conn) settings(f *http2.SettingsFrame) error {
 	if f.IsAck() {
 		return nil
 	}
-	if f.NumSettings() > maxSettings || f.HasDuplicates() {
-		return http2.ConnectionError(http2.ErrCodeProtocol)
+	if f.NumSettings() > maxSettings {
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
 	err := f.ForeachSetting(func(s http2.Setting) error {
+		if err := s.Valid(); err != nil {
+			return err
+		}
 		if s.ID == http2.SettingHeaderTableSize {
 			c.tableChanged = true
 		}
@@ -161,7 +233,7 @@ func (c *conn) settings(f *http2.SettingsFrame) error {
 			}
 			c.firstWindow = int64(s.Val)
 		}
-		return s.Valid()
+		return nil
 	})
 	if err != nil {
 		return err

@@ -79,7 +79,29 @@ func options() Options {
 func serve(t testing.TB, o Options) (s *Server, l *pipes) {
 	t.Helper()
 	l = &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	s = New(o)
+	return serveOn(t, o, l), l
+}
+
+// serveTCP is serve with a connection over TCP, where there is a kernel between.
+func serveTCP(t testing.TB, o Options) (*Server, *net.TCPConn) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveOn(t, o, l)
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	conn, _ := c.(*net.TCPConn)
+	return s, conn
+}
+
+func serveOn(t testing.TB, o Options, l net.Listener) *Server {
+	t.Helper()
+	s := New(o)
 	over := make(chan error, 1)
 	go func() { over <- s.Serve(context.Background(), l) }()
 	t.Cleanup(func() {
@@ -96,7 +118,7 @@ func serve(t testing.TB, o Options) (s *Server, l *pipes) {
 			t.Errorf("got %d bytes held at the end, want none", m.held.Load())
 		}
 	})
-	return s, l
+	return s
 }
 
 // stops are the servers whose tests stop them.
@@ -114,6 +136,9 @@ type peer struct {
 	framer *http2.Framer
 	frames chan string // what came, as text; closed at the end
 	block  []byte
+	acks   atomic.Int64 // of settings
+	last   atomic.Int64 // the stream a farewell names
+	end    error        // of reading, once frames is closed
 }
 
 // connect begins a connection; settings are those of the peer.
@@ -127,13 +152,24 @@ func connectVia(t testing.TB, l *pipes, via func(net.Conn) net.Conn, settings ..
 	t.Helper()
 	ours, theirs := net.Pipe()
 	l.conns <- via(theirs)
-	p := &peer{t: t, conn: ours, framer: http2.NewFramer(ours, ours), frames: make(chan string, 10_000)}
+	p := newPeer(t, ours)
+	p.greet(settings...)
+	return p
+}
+
+// newPeer reads from a connection, and has not said anything yet.
+func newPeer(t testing.TB, c net.Conn) *peer {
+	p := &peer{t: t, conn: c, framer: http2.NewFramer(c, c), frames: make(chan string, 10_000)}
 	p.framer.AllowIllegalWrites = true
 	go p.read()
-	t.Cleanup(func() { ours.Close() })
-	p.must(ours.Write([]byte(http2.ClientPreface)))
-	p.ok(p.framer.WriteSettings(settings...))
+	t.Cleanup(func() { c.Close() })
 	return p
+}
+
+func (p *peer) greet(settings ...http2.Setting) {
+	p.t.Helper()
+	p.must(p.conn.Write([]byte(http2.ClientPreface)))
+	p.ok(p.framer.WriteSettings(settings...))
 }
 
 func (p *peer) must(_ int, err error) { p.ok(err) }
@@ -152,12 +188,16 @@ func (p *peer) read() {
 	for {
 		f, err := p.framer.ReadFrame()
 		if err != nil {
+			p.end = err
 			return
 		}
 		var text strings.Builder
 		id := f.Header().StreamID
 		switch f := f.(type) {
 		case *http2.SettingsFrame:
+			if f.IsAck() {
+				p.acks.Add(1)
+			}
 			continue
 		case *http2.WindowUpdateFrame:
 			if id == 0 {
@@ -176,6 +216,7 @@ func (p *peer) read() {
 		case *http2.RSTStreamFrame:
 			text.WriteString("reset " + f.ErrCode.String())
 		case *http2.GoAwayFrame:
+			p.last.Store(int64(f.LastStreamID))
 			text.WriteString("goaway " + f.ErrCode.String())
 		case *http2.PingFrame:
 			text.WriteString("ping")
@@ -221,16 +262,33 @@ func (p *peer) head(id uint32, last bool, fields ...string) {
 			all = append(all, fields[i], fields[i+1])
 		}
 	}
-	p.block = p.block[:0]
-	for i := 0; i < len(all); i += 2 {
-		p.block = appendField(p.block, all[i], all[i+1])
-	}
+	p.block = headOf(all...)
 	p.ok(p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block, EndHeaders: true, EndStream: last}))
+}
+
+// headOf is a block of fields that are given as pairs.
+func headOf(fields ...string) (block []byte) {
+	for i := 0; i < len(fields); i += 2 {
+		block = appendField(block, fields[i], fields[i+1])
+	}
+	return block
 }
 
 // message is data with its prefix.
 func message(text string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(text))), text...)
+}
+
+// raw sends a frame of any kind.
+func (p *peer) raw(kind http2.FrameType, flags http2.Flags, id uint32, payload ...byte) {
+	p.t.Helper()
+	p.ok(p.framer.WriteRawFrame(kind, flags, id, payload))
+}
+
+// trailers ends a request with fields, or does not.
+func (p *peer) trailers(id uint32, last bool, fields ...string) {
+	p.t.Helper()
+	p.ok(p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: headOf(fields...), EndHeaders: true, EndStream: last}))
 }
 
 // ask makes a whole call.

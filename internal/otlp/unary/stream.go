@@ -15,6 +15,7 @@ type stream struct {
 	call  Call
 	until time.Time // for the request to come, and to be taken
 
+	length    int64 // of the request, as its head says; -1 if it does not
 	prefix    [5]byte
 	prefixed  int // bytes of it that came
 	size      int // of the message, once the prefix is there
@@ -23,6 +24,7 @@ type stream struct {
 	permitted int64 // what the peer may still send
 	window    int64 // what we may send
 
+	came     bool // its peer has ended the request
 	running  bool
 	answered bool   // its answer waits for permission
 	rest     []byte // of the answer, with its prefix
@@ -37,42 +39,90 @@ const (
 	growth      = 8
 )
 
+// maxPadding is what a frame may have beside its data, with the length of it.
+const maxPadding = 256
+
 // opened begins a call, or ends the request of one whose peer sends trailers.
 func (c *conn) opened(ctx context.Context, f *http2.MetaHeadersFrame) error {
 	id := f.StreamID
 	if id <= c.newest {
-		st := c.streams[id]
-		switch {
-		case f.PseudoValue("method") != "": // a call, not the end of one
-			return http2.ConnectionError(http2.ErrCodeProtocol)
-		case st == nil || st.running || st.answered: // it was answered early, or given up
-			return nil
-		case !f.StreamEnded():
-			return c.wrong(id, http2.ErrCodeProtocol)
+		if st := c.streams[id]; st != nil && !st.came && f.StreamEnded() && len(f.PseudoFields()) == 0 {
+			return c.complete(ctx, st)
 		}
-		c.complete(ctx, st)
-		return nil
+		return c.furtherFields(id, http2.ErrCodeProtocol, len(f.PseudoFields()) > 0)
 	}
-	switch {
-	case id%2 == 0:
-		return http2.ConnectionError(http2.ErrCodeProtocol)
-	case c.last:
-		return nil // the peer knows that it was not taken
+	if begins, err := c.begins(id); err != nil || !begins {
+		return err
 	}
-	c.newest = id
 	if len(c.streams)+c.lost >= c.opts.MaxStreams {
 		return c.wrong(id, http2.ErrCodeRefusedStream)
 	}
-	call, limit, http, refused := c.judge(ctx, f)
-	if refused != nil {
-		c.refuse(id, http, refused)
+	h, ok := c.judge(f)
+	if !ok {
+		return c.wrong(id, http2.ErrCodeProtocol)
+	}
+	if h.refused == nil {
+		h.refused = c.admit(ctx, &h.call)
+	}
+	if h.refused != nil {
+		c.refuse(id, h.http, h.refused)
 		if !f.StreamEnded() {
+			c.excuse(id)
 			return c.framer.WriteRSTStream(id, http2.ErrCodeNo) // the rest need not come
 		}
 		return nil
 	}
-	c.streams[id] = &stream{id: id, call: call, until: time.Now().Add(limit), permitted: streamWindow, window: c.firstWindow}
+	h.call.Authorization = "" // not to be kept for as long as the call takes
+	c.streams[id] = &stream{id: id, call: h.call, length: h.length, until: time.Now().Add(h.limit), permitted: streamWindow, window: c.firstWindow}
 	return nil
+}
+
+// begins says whether a stream begins that has not been heard of.
+func (c *conn) begins(id uint32) (bool, error) {
+	switch {
+	case id%2 == 0:
+		return false, http2.ConnectionError(http2.ErrCodeProtocol)
+	case c.last:
+		return false, nil // the peer knows that it was not taken
+	}
+	c.newest = id
+	return true, nil
+}
+
+// furtherFields handles fields of a stream that has begun, or was passed over,
+// which are not those its request may end with. code is what is wrong with them;
+// first says that they would begin a request.
+func (c *conn) furtherFields(id uint32, code http2.ErrCode, first bool) error {
+	st := c.streams[id]
+	switch {
+	case st != nil && st.came:
+		return c.wrong(id, http2.ErrCodeStreamClosed)
+	case st != nil:
+		return c.wrong(id, code)
+	case c.excused(id):
+		return nil
+	case first: // no stream begins twice, nor after a later one
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	}
+	return http2.ConnectionError(http2.ErrCodeStreamClosed)
+}
+
+// admit asks whether a call is taken, without the lock: who judges may take a
+// while, and answers need not wait for it. After a panic the lock is held again.
+func (c *conn) admit(ctx context.Context, call *Call) *Status {
+	if c.opts.Admit == nil {
+		return nil
+	}
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	return c.opts.Admit(ctx, call)
+}
+
+// take is admit for taking a call, whose stream is the reader's alone.
+func (c *conn) take(ctx context.Context, call *Call) ([]byte, *Status) {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	return c.opts.Take(ctx, call)
 }
 
 // data handles a piece of a message.
@@ -89,22 +139,27 @@ func (c *conn) data(ctx context.Context, f *http2.DataFrame) error {
 	switch {
 	case st == nil && c.never(f.StreamID):
 		return http2.ConnectionError(http2.ErrCodeProtocol)
-	case st == nil: // it was answered early, or given up
+	case st == nil && c.excused(f.StreamID):
 		return nil
-	case st.running || st.answered:
-		return c.wrong(st.id, http2.ErrCodeStreamClosed)
+	case st == nil || st.came:
+		return c.wrong(f.StreamID, http2.ErrCodeStreamClosed)
 	}
 	if st.permitted -= length; st.permitted < 0 {
 		return c.wrong(st.id, http2.ErrCodeFlowControl)
 	}
 	if refused := c.add(st, f.Data()); refused != nil {
 		c.refuse(st.id, 200, refused)
+		if st.came = f.StreamEnded(); st.came {
+			c.end(st)
+			return nil
+		}
 		c.reset(st, http2.ErrCodeNo) // the rest need not come
 		return nil
 	}
 	if f.StreamEnded() {
-		c.complete(ctx, st)
-	} else if int64(st.size-st.have) > st.permitted && st.permitted < streamWindow/2 {
+		return c.complete(ctx, st)
+	}
+	if int64(st.size-st.have)+maxPadding > st.permitted && st.permitted < streamWindow/2 {
 		_ = c.framer.WriteWindowUpdate(st.id, uint32(streamWindow-st.permitted))
 		st.permitted = streamWindow
 	}
@@ -145,7 +200,11 @@ func (c *conn) add(st *stream, piece []byte) *Status {
 }
 
 // complete hands a request over.
-func (c *conn) complete(ctx context.Context, st *stream) {
+func (c *conn) complete(ctx context.Context, st *stream) error {
+	st.came = true
+	if st.length >= 0 && st.length != int64(st.prefixed+st.have) {
+		return c.wrong(st.id, http2.ErrCodeProtocol)
+	}
 	call := &st.call
 	call.Message = st.buf[:min(st.size, st.have)]
 	switch {
@@ -158,15 +217,14 @@ func (c *conn) complete(ctx context.Context, st *stream) {
 		st.running = true
 		if c.opts.Prompt(call.Method) {
 			st.cancel = func() {}
-			c.mu.Unlock() // it is the reader's alone, but others may answer
-			message, status := c.opts.Take(ctx, call)
-			c.mu.Lock()
+			message, status := c.take(ctx, call)
 			c.ran(st, message, status)
-			return
+			return nil
 		}
 		ctx, st.cancel = context.WithDeadline(ctx, st.until)
 		c.calls.Go(func() { c.run(ctx, st) })
 	}
+	return nil
 }
 
 // run takes a call in a goroutine of its own.
@@ -197,6 +255,9 @@ func (c *conn) ran(st *stream, message []byte, status *Status) {
 
 // reset ends a stream and tells the peer. The lock is held.
 func (c *conn) reset(st *stream, code http2.ErrCode) {
+	if !st.came {
+		c.excuse(st.id)
+	}
 	_ = c.framer.WriteRSTStream(st.id, code)
 	c.end(st)
 }

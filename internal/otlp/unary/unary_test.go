@@ -106,8 +106,8 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a malformed timeout", []string{"grpc-timeout", "1x"}, nil, []string{"headers :status=400 grpc-status=13 grpc-message=malformed grpc-timeout 1x", "reset NO_ERROR"}},
 		{"a long head", []string{"x", strings.Repeat("x", 4096)}, nil, []string{"headers :status=431 grpc-status=8 grpc-message=more header fields than are taken", "reset NO_ERROR"}},
 		{"a head with capitals", []string{"X", "y"}, nil, []string{"reset PROTOCOL_ERROR"}},
-		{"a message that is too large", nil, []byte{0, 0, 0x40, 0, 1, 'x'}, []string{"headers :status=200 grpc-status=8 grpc-message=refused", "reset NO_ERROR"}},
-		{"two messages", nil, append(message("x"), message("y")...), []string{"headers :status=200 grpc-status=10 grpc-message=refused", "reset NO_ERROR"}},
+		{"a message that is too large", nil, []byte{0, 0, 0x40, 0, 1, 'x'}, []string{"headers :status=200 grpc-status=8 grpc-message=refused"}},
+		{"two messages", nil, append(message("x"), message("y")...), []string{"headers :status=200 grpc-status=10 grpc-message=refused"}},
 		{"a message that is cut", nil, message("x")[:5], []string{"headers :status=200 grpc-status=10 grpc-message=refused"}},
 		{"no message", nil, []byte{}, []string{"headers :status=200 grpc-status=10 grpc-message=refused"}},
 		{"compressed, nobody says how", nil, compressed, []string{"headers :status=200 grpc-status=10 grpc-message=refused"}},
@@ -134,81 +134,6 @@ func TestWhatIsRefused(t *testing.T) {
 			p.want(answered("others are not harmed")...)
 		})
 	}
-}
-
-func TestWhatEndsAConnection(t *testing.T) {
-	tests := []struct {
-		name string
-		send func(p *peer) error
-		want string
-	}{
-		{"an even stream", func(p *peer) error { p.head(2, false); return nil }, "PROTOCOL_ERROR"},
-		{"data of what never began", func(p *peer) error { return p.framer.WriteData(1, true, nil) }, "PROTOCOL_ERROR"},
-		{"a reset of what never began", func(p *peer) error { return p.framer.WriteRSTStream(1, 0) }, "PROTOCOL_ERROR"},
-		{"a push", func(p *peer) error {
-			return p.framer.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, EndHeaders: true})
-		}, "PROTOCOL_ERROR"},
-		{"a window without end", func(p *peer) error { return p.framer.WriteWindowUpdate(0, maxWindow) }, "FLOW_CONTROL_ERROR"},
-		{"a setting out of its range", func(p *peer) error {
-			return p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 31})
-		}, "FLOW_CONTROL_ERROR"},
-		{"more settings than there are", func(p *peer) error { return p.framer.WriteSettings(make([]http2.Setting, maxSettings+1)...) }, "PROTOCOL_ERROR"},
-		{"a setting given twice", func(p *peer) error {
-			return p.framer.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: maxFrame}, http2.Setting{ID: http2.SettingMaxFrameSize, Val: maxFrame})
-		}, "PROTOCOL_ERROR"},
-		{"a setting that makes a window too large", func(p *peer) error {
-			p.head(1, false)
-			p.ok(p.framer.WriteWindowUpdate(1, maxWindow-firstWindow))
-			return p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: firstWindow + 1})
-		}, "FLOW_CONTROL_ERROR"},
-		{"a frame that is too large", func(p *peer) error {
-			_, err := p.conn.Write([]byte{0, 0x40, 1, 0, 0, 0, 0, 0, 1})
-			return err
-		}, "FRAME_SIZE_ERROR"},
-		{"a call of a stream passed over", func(p *peer) error {
-			p.head(5, false)
-			p.head(3, false)
-			return nil
-		}, "PROTOCOL_ERROR"},
-		{"fields that are interrupted", func(p *peer) error {
-			p.ok(p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}}))
-			return p.framer.WritePing(false, [8]byte{})
-		}, "PROTOCOL_ERROR"},
-		{"fields that are none", func(p *peer) error {
-			return p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, EndHeaders: true})
-		}, "COMPRESSION_ERROR"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, l := serve(t, options())
-			p := connect(t, l)
-			p.ok(tt.send(p))
-			p.wantEnd("goaway " + tt.want)
-		})
-	}
-	t.Run("a first frame that is not settings", func(t *testing.T) {
-		_, l := serve(t, options())
-		ours, theirs := net.Pipe()
-		defer ours.Close()
-		l.conns <- theirs
-		p := &peer{t: t, conn: ours, framer: http2.NewFramer(ours, ours), frames: make(chan string, 10)}
-		go p.read()
-		p.must(ours.Write([]byte(http2.ClientPreface)))
-		p.ok(p.framer.WritePing(false, [8]byte{}))
-		p.wantEnd("goaway PROTOCOL_ERROR")
-	})
-	t.Run("another protocol", func(t *testing.T) {
-		_, l := serve(t, options())
-		ours, theirs := net.Pipe()
-		defer ours.Close()
-		l.conns <- theirs
-		if _, err := ours.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")); err == nil {
-			_, err = ours.Read(make([]byte, 1))
-			if err == nil {
-				t.Error("got an answer, want the end")
-			}
-		}
-	})
 }
 
 // flood sends the same again and again until the connection ends, and gives the
@@ -254,6 +179,18 @@ func TestFloodsEnd(t *testing.T) {
 			}
 			return p.framer.WriteContinuation(1, false, appendField(nil, "x", strings.Repeat("y", 1000)))
 		}, "goaway PROTOCOL_ERROR"},
+		{"of frames that continue nothing", func(p *peer, i uint32) error {
+			if i == 0 {
+				return p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: appendField(nil, "x", "y")})
+			}
+			return p.framer.WriteContinuation(1, false, nil)
+		}, "goaway ENHANCE_YOUR_CALM"},
+		{"of data for streams that are over", func(p *peer, i uint32) error {
+			if i == 0 {
+				p.head(99_999, false)
+			}
+			return p.framer.WriteData(2*i+1, false, nil)
+		}, "goaway ENHANCE_YOUR_CALM"},
 		{"of data beyond the window of the connection", func(p *peer, i uint32) error {
 			if i%2 == 0 {
 				block := appendField(appendField([]byte{0x83}, ":path", echo), "content-type", "application/grpc")
