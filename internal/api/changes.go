@@ -20,8 +20,8 @@ func (s *server) changes() {
 	s.stream(huma.Operation{
 		Method: http.MethodGet, Path: changesPath, OperationID: "watch", Tags: []string{"system"},
 		Summary: "Stream what changes",
-		Description: "Server-sent events as of the watch of cases, for cases, runs, alerts, silences and kill switches. Each has the revision as its id, " +
-			"the name incident, run, alert, silence or switch, and a Change as its data. It names what changed; ask for it to see how it is now.",
+		Description: "Server-sent events as of the watch of cases, for cases, runs, alerts, silences, kill switches and what was changed. Each has the revision as its id, " +
+			"the name incident, run, alert, silence, switch or change, and a Change as its data. It names what changed; ask for it to see how it is now.",
 		Errors:   []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusGone, http.StatusUnprocessableEntity, http.StatusServiceUnavailable},
 		Security: []map[string][]string{{"token": {}}},
 		Responses: map[string]*huma.Response{"200": {
@@ -31,6 +31,7 @@ func (s *server) changes() {
 		{store.Incidents, changeOf("incident", store.IncidentKind, func(i *heal.Incident, _ *form.Change) heal.Scope { return i.Scope })},
 		{store.Runs, changeOf("run", store.RunKind, func(r *heal.Run, c *form.Change) heal.Scope { c.Incident = string(r.IncidentID); return r.Scope })},
 		{store.Alerts, changeOf("alert", alertKind, func(a *heal.Alert, _ *form.Change) heal.Scope { return a.Scope })},
+		{store.Changes, changeOf("change", store.ChangeKind, func(m *heal.Change, c *form.Change) heal.Scope { c.ID = string(m.ID); return m.Scope })},
 		{store.Silences, reaching("silence")},
 		{store.Switches, reaching("switch")},
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/api/form"
@@ -17,6 +18,9 @@ import (
 // each id; loop.Loop is one.
 type Changes interface {
 	Changed(ctx context.Context, c heal.Change) (heal.Change, error)
+	// ChangesAround gives what was changed about what a case leads to, around its
+	// beginning, the newest first; more says that some are left out.
+	ChangesAround(ctx context.Context, inc *heal.Incident) (list []heal.Change, more bool, err error)
 }
 
 type changeList struct {
@@ -34,7 +38,13 @@ type newChange struct {
 	Body form.NewChange
 }
 
-var changeShelf = shelf[heal.Change, form.ChangeMade]{"change", store.ChangeKind, func(c *heal.Change) heal.Scope { return c.Scope }, form.OfChange}
+// changeShelf shows changes with the cases that the reader may see.
+func changeShelf(may func(heal.Scope) bool) shelf[heal.Change, form.ChangeMade] {
+	return shelf[heal.Change, form.ChangeMade]{
+		"change", store.ChangeKind, func(c *heal.Change) heal.Scope { return c.Scope },
+		func(c heal.Change, _ int64) form.ChangeMade { return form.OfChange(c, may) },
+	}
+}
 
 // changesMade registers what was changed in the systems looked after.
 func (s *server) changesMade() {
@@ -55,8 +65,17 @@ func (s *server) changesMade() {
 		if !in.To.IsZero() {
 			where = append(where, store.Cond{Column: "at", Op: store.Lt, Value: store.Nanos(in.To)})
 		}
-		return changeShelf.page(ctx, s, in.query(where, "at", true))
+		may, err := reader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return changeShelf(may).page(ctx, s, in.query(where, "at", true))
 	})
+	handle(s, route{
+		method: http.MethodGet, path: "/incidents/{id}/changes", id: "list-incident-changes", tag: "incidents", errors: []int{http.StatusNotFound},
+		summary: "What was changed around a case",
+		about:   "About the entities that it leads to, from an hour before it began until it ended, the newest first. Suspects are those that the diagnosis counts.",
+	}, s.changesAround)
 	handle(s, route{
 		method: http.MethodPost, path: "/changes", id: "add-change", tag: "changes", errors: []int{http.StatusUnprocessableEntity},
 		summary: "Say what was changed", about: "200 means that it is on disk. The same id with the same content is written once; with another content it is refused with 409. Needs sender or operator.",
@@ -72,8 +91,38 @@ func (s *server) changesMade() {
 		if err != nil {
 			return nil, err
 		}
-		return answer(form.OfChange(kept, 0)), nil
+		may, err := reader(ctx)
+		if err != nil { // who may only send sees no cases
+			may = func(heal.Scope) bool { return false }
+		}
+		return answer(form.OfChange(kept, may)), nil
 	})
+}
+
+// changesAround lists what was changed around a case, of what the caller may see.
+func (s *server) changesAround(ctx context.Context, in *ByID) (*body[form.ChangesAround], error) {
+	got, err := incidentShelf.get(ctx, s, in.ID, auth.Read)
+	if err != nil {
+		return nil, err
+	}
+	may, err := reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, more, err := s.Changes.ChangesAround(ctx, &got.Value)
+	if err != nil {
+		return nil, err
+	}
+	out := form.ChangesAround{Items: []form.ChangeAround{}, Complete: !more}
+	for i := range list {
+		if c := &list[i]; may(c.Scope) {
+			out.Items = append(out.Items, form.ChangeAround{
+				ChangeMade: form.OfChange(*c, may), BeforeSeconds: got.Value.BeganAt.Sub(c.At).Seconds(),
+				Suspect: slices.ContainsFunc(c.Suspected, func(s heal.Suspicion) bool { return s.Incident == got.Value.ID }),
+			})
+		}
+	}
+	return answer(out), nil
 }
 
 // changeOf reads what a caller says was changed.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/homeostat/homeostat/internal/api/apitest"
 	"github.com/homeostat/homeostat/internal/api/form"
 )
 
@@ -83,4 +84,33 @@ func TestChangesMade(t *testing.T) {
 	if len(told.Items) == 0 || told.Items[0].Details["service"] != "cart" {
 		t.Errorf("the audit: got %+v, want what was handed in", told.Items)
 	}
+}
+
+// TestChangesAround: a case tells of what was changed around it, to who may see
+// both.
+func TestChangesAround(t *testing.T) {
+	d := open(t, nil)
+	d.SeedChanges(t)
+	path := "/api/v1/incidents/" + apitest.CartCase + "/changes"
+	got := read[form.ChangesAround](t, d.ask("viewer", "GET", path, ""), 200)
+	if len(got.Items) != 2 || !got.Complete {
+		t.Fatalf("got %+v, want two and no more", got)
+	}
+	if c := got.Items[0]; c.ID != "more" || c.BeforeSeconds != -20 || c.Suspect || len(c.Suspected) != 0 {
+		t.Errorf("got %+v, want the setting 20 s after, which is no suspect", c)
+	}
+	if c := got.Items[1]; c.ID != "ci-7" || c.BeforeSeconds != 240 || !c.Suspect {
+		t.Errorf("got %+v, want the deploy 4 min before, which is one", c)
+	}
+	want := []form.Suspicion{{Incident: apitest.PayCase, Title: "pay is slow"}, {Incident: apitest.CartCase, Title: "cart is not reachable"}}
+	if diff := cmp.Diff(got.Items[1].Suspected, want); diff != "" {
+		t.Errorf("cases (-got +want):\n%s", diff)
+	}
+	mine := read[form.ChangesAround](t, d.ask("cart", "GET", path, ""), 200)
+	if len(mine.Items) != 1 || len(mine.Items[0].Suspected) != 1 || mine.Items[0].Suspected[0].Incident != apitest.CartCase {
+		t.Errorf("an operator of cart sees %+v, want the deploy of cart and the case of cart", mine.Items)
+	}
+	problem(t, d.ask("cart", "GET", "/api/v1/incidents/"+apitest.PayCase+"/changes", ""), http.StatusForbidden)
+	problem(t, d.ask("viewer", "GET", "/api/v1/incidents/none/changes", ""), http.StatusNotFound)
+	problem(t, d.ask("sender", "GET", path, ""), http.StatusForbidden)
 }

@@ -392,7 +392,7 @@ func (s *subject) changes() {
 			return cmp.Or(cmp.Compare(a.weight, b.weight), cmp.Compare(a.pattern, b.pattern))
 		}).pattern, 0.1+0.2*recency
 	}
-	s.find(pattern, weight, because("recent_change", heal.Evidence{Kind: heal.EvidenceHistory, Entity: s.id, Query: newest.ID, At: newest.At},
+	s.find(pattern, weight, because(recentChange, heal.Evidence{Kind: heal.EvidenceHistory, Entity: s.id, Query: newest.ID, At: newest.At},
 		"%s was changed %s before the case began: %s", s.id, age.Round(time.Second), shorten(newest.Text)))
 }
 

@@ -49,7 +49,20 @@ type Change struct {
 	Link       string     `json:"link,omitempty"`    // http or https: where to read more
 	Version    string     `json:"version,omitempty"` // what a deploy brought
 	Source     string     `json:"source"`            // FromCaller or FromTelemetry
+
+	Suspected []Suspicion `json:"suspected,omitempty"` // the cases it speaks in, the newest last; at most MaxSuspicions
 }
+
+// Suspicion is a case whose diagnosis counts a change for its entity.
+type Suspicion struct {
+	Incident IncidentID `json:"incident"`
+	Scope    Scope      `json:"scope"` // of the case
+	Title    string     `json:"title"` // of the case, as it was then
+}
+
+// MaxSuspicions is how many cases are kept with a change; beyond it the oldest
+// give way.
+const MaxSuspicions = 20
 
 // The longest texts of a change, in bytes.
 const (

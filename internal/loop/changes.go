@@ -29,6 +29,17 @@ const changesRead = 50
 // written. A change without a time took effect now. The kind is Conflict if the
 // id stands for something else already.
 func (l *Loop) Changed(ctx context.Context, c heal.Change) (heal.Change, error) {
+	return l.changed(ctx, c, c.At)
+}
+
+// Noticed is Changed for what shows in telemetry. It came about after since, when
+// there was telemetry last before: the same change that was told of in between is
+// it.
+func (l *Loop) Noticed(ctx context.Context, c heal.Change, since time.Time) (heal.Change, error) {
+	return l.changed(ctx, c, since)
+}
+
+func (l *Loop) changed(ctx context.Context, c heal.Change, since time.Time) (heal.Change, error) {
 	const op = "take a change"
 	now := l.now().UTC()
 	untimed := c.At.IsZero()
@@ -45,7 +56,7 @@ func (l *Loop) Changed(ctx context.Context, c heal.Change) (heal.Change, error) 
 	wrote, dropped := false, 0
 	err := l.parts.Store.Update(ctx, func(tx store.Tx) error {
 		wrote, dropped = false, 0
-		there, known, err := knownChange(tx, c, untimed)
+		there, known, err := knownChange(tx, c, since, untimed)
 		if err != nil {
 			return err
 		}
@@ -69,7 +80,7 @@ func (l *Loop) Changed(ctx context.Context, c heal.Change) (heal.Change, error) 
 
 // knownChange gives a change that is written already: that of the id, or the
 // same deploy as it was seen before.
-func knownChange(tx store.Tx, c heal.Change, untimed bool) (heal.Change, bool, error) {
+func knownChange(tx store.Tx, c heal.Change, since time.Time, untimed bool) (heal.Change, bool, error) {
 	there, err := store.ChangeKind.Get(tx, store.ChangeKind.Key(&c))
 	if err == nil {
 		if untimed {
@@ -83,11 +94,21 @@ func knownChange(tx store.Tx, c heal.Change, untimed bool) (heal.Change, bool, e
 	if !heal.Is(err, heal.NotFound) || c.Source != heal.FromTelemetry {
 		return heal.Change{}, false, ignore(err, heal.NotFound)
 	}
-	around, err := changesOf(tx, c.Entity, c.At.Add(-sameDeploy), c.At.Add(sameDeploy))
+	soon := c.At.Add(-sameDeploy)
+	if since = since.Add(-sameDeploy); since.After(soon) {
+		since = soon
+	}
+	around, err := changesOf(tx, c.Entity, since, c.At.Add(sameDeploy))
 	for _, a := range around {
+		if a.Scope != c.Scope || a.Kind != c.Kind {
+			continue
+		}
 		// One that was told says more than what its telemetry shows.
-		if a.Scope == c.Scope && a.Kind == c.Kind && (a.Version == c.Version || a.Version == "") {
+		if a.Version == c.Version || a.Version == "" {
 			return a, true, err
+		}
+		if a.At.Before(soon) {
+			break // whatever was before was changed again
 		}
 	}
 	return heal.Change{}, false, err
@@ -101,11 +122,11 @@ func ignore(err error, kind heal.Kind) error {
 	return err
 }
 
-// sameChange compares what was told, not when.
+// sameChange compares what was told, not when it was told nor what it is
+// suspected of.
 func sameChange(a, b heal.Change) bool {
-	sameTime := a.At.Equal(b.At)
-	a.At, a.ReceivedAt = b.At, b.ReceivedAt
-	return sameTime && a == b
+	return a.At.Equal(b.At) && a.ID == b.ID && a.Kind == b.Kind && a.Entity == b.Entity && a.Scope == b.Scope &&
+		a.By == b.By && a.Summary == b.Summary && a.Link == b.Link && a.Version == b.Version && a.Source == b.Source
 }
 
 // makeRoom deletes the oldest changes where one more would be too many.
@@ -141,15 +162,11 @@ func changesOf(r store.Reader, entity heal.EntityID, from, to time.Time) ([]heal
 }
 
 // readChanges gathers what was changed about an entity around the beginning of a
-// case. A process is that of the service of its name.
+// case.
 func (l *Loop) readChanges(ctx context.Context, s *cause.Signals, inc *heal.Incident, id heal.EntityID, now time.Time) error {
-	about := []heal.EntityID{id}
-	if id.Kind() == heal.KindProcess {
-		about = append(about, heal.ServiceID(id.Name()))
-	}
 	return l.parts.Store.View(ctx, func(r store.Reader) error {
 		s.Changes = nil
-		for _, entity := range about {
+		for _, entity := range changedWith([]heal.EntityID{id}) {
 			list, err := changesOf(r, entity, inc.BeganAt.Add(-cause.ChangeAge), now)
 			if err != nil {
 				return err

@@ -80,6 +80,11 @@ func TestChangesAsSuspects(t *testing.T) {
 				if got := reason(d.Top().For, "recent_change"); !strings.Contains(got, tt.says) || (got == "") != (tt.says == "") {
 					t.Errorf("for it: got %q, want %q", got, tt.says)
 				}
+				for _, c := range all(r, store.ChangeKind) {
+					if known := len(c.Suspected) == 1 && c.Suspected[0].Incident == inc.ID; known != (tt.says != "") {
+						t.Errorf("the change is kept with the cases %v, want it with this one: %v", c.Suspected, tt.says != "")
+					}
+				}
 				if got := reason(d.Noted, "changed"); !strings.Contains(got, tt.noted) || (got == "") != (tt.noted == "") {
 					t.Errorf("noted: got %q, want %q", got, tt.noted)
 				}
@@ -141,9 +146,39 @@ func TestDeploysSeenTwice(t *testing.T) {
 		if got := len(all(r, store.ChangeKind)); got != 2 {
 			t.Errorf("back to the version before: got %d, want 2", got)
 		}
+		// What was told since a service was heard last is what shows when it is heard
+		// again, if nothing came after.
+		tests := []struct {
+			name, service string
+			told          []string // one an hour, from five hours ago on
+			since, at     time.Duration
+			known         bool
+		}{
+			{"told while nobody listened", "a", []string{"2"}, -6 * time.Hour, 0, true},
+			{"told of no version", "b", []string{""}, -6 * time.Hour, 0, true},
+			{"told before it was heard last", "c", []string{"2"}, -time.Hour, 0, false},
+			{"changed again after it was told", "d", []string{"2", "1"}, -6 * time.Hour, 0, false},
+			{"the last of two", "e", []string{"1", "2"}, -6 * time.Hour, 0, true},
+			{"heard of a time after", "f", []string{"2"}, time.Hour, 0, false},
+		}
+		for _, tt := range tests {
+			for i, version := range tt.told {
+				c := r.deploy(tt.service, time.Duration(i-5)*time.Hour)
+				c.ID, c.Version = heal.ChangeID(fmt.Sprint(tt.service, i)), version
+				r.changed(c)
+			}
+			before := len(all(r, store.ChangeKind))
+			if _, err := r.loop.Noticed(t.Context(), seen(tt.service, "2", tt.at), r.clock().Add(tt.since)); err != nil {
+				t.Fatal(err)
+			}
+			if known := len(all(r, store.ChangeKind)) == before; known != tt.known {
+				t.Errorf("%s: it is the same: got %v, want %v", tt.name, known, tt.known)
+			}
+		}
+		base := len(all(r, store.ChangeKind)) - 2
 		r.changed(r.deploy("pay", 0))
 		r.changed(seen("pay", "1.4.2", 30*time.Second))
-		if got := len(all(r, store.ChangeKind)); got != 3 {
+		if got := len(all(r, store.ChangeKind)) - base; got != 3 {
 			t.Errorf("seen after it was told: got %d, want 3", got)
 		}
 	})

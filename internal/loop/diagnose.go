@@ -24,6 +24,9 @@ func (l *Loop) diagnose(ctx context.Context, inc store.Stored[heal.Incident]) er
 	}
 	l.opts.Counters.diagnosed(ctx, l.now().Sub(began), &diagnosis)
 	return l.put(ctx, inc, func(d *draft) error {
+		if err := suspect(d.tx, &d.Incident, &diagnosis); err != nil {
+			return err
+		}
 		top := diagnosis.Top()
 		d.Diagnosis = &diagnosis
 		d.State, d.DueAt = heal.CaseDeciding, d.now

@@ -120,8 +120,9 @@ var Schema = map[Table]TableSchema{
 		Indexes: []Index{{Columns: []string{"pattern"}}},
 	},
 	Changes: {
+		Watched: true,
 		Columns: []Column{{Name: "entity"}, {Name: "kind"}, {Name: "source"}, {Name: "at", Int: true}},
-		Indexes: []Index{{Columns: []string{"entity", "at"}}, {Columns: []string{"at"}}},
+		Indexes: []Index{{Columns: []string{"entity", "at"}}, {Columns: []string{"kind", "at"}}, {Columns: []string{"at"}}},
 	},
 	Switches:   {Watched: true},
 	Principals: {},

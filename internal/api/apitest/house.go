@@ -63,7 +63,7 @@ func New(t testing.TB, s store.Store, change func(*api.Options)) *House {
 	}
 	library := engine.Playbooks{Specs: drivers.Specs()}
 	h.Engine = engine.New(s, drivers, library, options)
-	l := loop.New(loop.Parts{Store: s}, loop.Options{Clock: time.Now, Entropy: rand.Reader, Logger: logger, Backlog: 10})
+	l := loop.New(loop.Parts{Store: s, Topology: h.Topology}, loop.Options{Clock: time.Now, Entropy: rand.Reader, Logger: logger, Backlog: 10})
 	h.accounts(t)
 	o := api.Options{
 		Store: s, Audit: recorder, Accounts: auth.New(s, auth.Options{}), Principals: auth.New(s, auth.Options{}), Keeper: keeper, Engine: h.Engine, Cases: l, Alerts: l, Silences: l, Intake: l, Changes: l,

@@ -133,6 +133,33 @@ func cartCase() heal.Incident {
 	}
 }
 
+// SeedChanges writes what was changed around the case of the cart that Seed
+// writes: a deploy of cart, which is its suspect, then a setting of what calls
+// it, then of a database that nothing ties to it.
+func (h *House) SeedChanges(t testing.TB) {
+	t.Helper()
+	must(t, h.Store.Update(t.Context(), func(tx store.Tx) error {
+		cart := heal.DefaultScope.WithService("cart")
+		for _, c := range []heal.Change{
+			{
+				ID: "ci-7", Entity: "service/cart", Scope: cart, At: at(-240), By: "ci", Version: "1.4.2", Summary: "new <b>cart</b>", Link: "https://ci.example/7",
+				Suspected: []heal.Suspicion{{Incident: CartCase, Scope: cart, Title: "cart is not reachable"}, {Incident: PayCase, Scope: heal.DefaultScope.WithService("pay"), Title: "pay is slow"}},
+			},
+			{ID: "more", Kind: heal.ChangeConfiguration, Entity: "service/frontend", Scope: heal.DefaultScope.WithService("frontend"), At: at(20), By: "alice", Summary: "more workers"},
+			{ID: "index", Kind: heal.ChangeSchema, Entity: "database/orders", Scope: heal.DefaultScope, At: at(-60)},
+		} {
+			c.ReceivedAt, c.Source = c.At, heal.FromCaller
+			if c.Kind == "" {
+				c.Kind = heal.ChangeDeploy
+			}
+			if _, err := store.ChangeKind.Put(tx, &c, store.Any); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
 func seedAlerts(tx store.Tx) error {
 	for i, a := range []heal.Alert{
 		{ID: CartAlert, Name: "ServiceDown", ServiceName: "cart", Entity: "service/cart", Labels: map[string]string{"service": "cart"}, Raw: json.RawMessage(`{"as":"sent"}`)},

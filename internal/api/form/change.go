@@ -1,6 +1,7 @@
 package form
 
 import (
+	"slices"
 	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
@@ -35,12 +36,39 @@ type ChangeMade struct {
 	Version    string    `json:"version,omitempty"`
 	Source     string    `json:"source" doc:"api: somebody told of it; telemetry: nobody did, it shows in what the service sends." enum:"api,telemetry"`
 	Text       string    `json:"text" doc:"The same in a phrase." example:"deploy of 1.4.2 by alice: new way to count stock"`
+
+	Suspected []Suspicion `json:"suspected" doc:"Cases in which it speaks for its entity, the newest first."`
 }
 
-// OfChange converts a change.
-func OfChange(c heal.Change, _ int64) ChangeMade {
-	return ChangeMade{
+// Suspicion is a case in which a change is a suspect.
+type Suspicion struct {
+	Incident string `json:"incident_id" example:"0198b7a4-6f00-7000-8000-000000000001"`
+	Title    string `json:"title" doc:"Of the case, when it was diagnosed." example:"cart is not reachable"`
+}
+
+// OfChange converts a change; may says which scopes of cases are told of.
+func OfChange(c heal.Change, may func(heal.Scope) bool) ChangeMade {
+	out := ChangeMade{
 		ID: string(c.ID), Kind: string(c.Kind), Entity: string(c.Entity), Scope: c.Scope.String(), At: c.At.UTC(), ReceivedAt: c.ReceivedAt.UTC(),
-		By: c.By, Summary: c.Summary, Link: c.Link, Version: c.Version, Source: c.Source, Text: c.Text(),
+		By: c.By, Summary: c.Summary, Link: c.Link, Version: c.Version, Source: c.Source, Text: c.Text(), Suspected: []Suspicion{},
 	}
+	for _, s := range slices.Backward(c.Suspected) {
+		if may(s.Scope) {
+			out.Suspected = append(out.Suspected, Suspicion{Incident: string(s.Incident), Title: s.Title})
+		}
+	}
+	return out
+}
+
+// ChangesAround is what was changed around the beginning of a case.
+type ChangesAround struct {
+	Items    []ChangeAround `json:"items" doc:"The newest first."`
+	Complete bool           `json:"complete" doc:"false: there were more, further from the beginning."`
+}
+
+// ChangeAround is a change, seen from a case.
+type ChangeAround struct {
+	ChangeMade
+	BeforeSeconds float64 `json:"before_seconds" doc:"How long before the case began; negative: after." example:"240"`
+	Suspect       bool    `json:"suspect" doc:"The diagnosis counts it for its entity."`
 }

@@ -104,7 +104,9 @@ CREATE TABLE "change" (
   "at" BIGINT,
   body BYTEA NOT NULL
 );
+CREATE UNIQUE INDEX "change_revision" ON "change" (revision);
 CREATE INDEX "change_entity_at" ON "change" ("entity", "at", "key");
+CREATE INDEX "change_kind_at" ON "change" ("kind", "at", "key");
 CREATE INDEX "change_at" ON "change" ("at", "key");
 
 CREATE TABLE "decision" (

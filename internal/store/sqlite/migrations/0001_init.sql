@@ -287,7 +287,9 @@ CREATE TABLE "change" (
   "at" INTEGER,
   body BLOB NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX "change_revision" ON "change" (revision);
 CREATE INDEX "change_entity_at" ON "change" ("entity", "at", "key");
+CREATE INDEX "change_kind_at" ON "change" ("kind", "at", "key");
 CREATE INDEX "change_at" ON "change" ("at", "key");
 
 CREATE TABLE "silence" (
