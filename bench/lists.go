@@ -134,7 +134,7 @@ func fill(ctx context.Context, dir string, o *options) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	at := time.Now().Add(-time.Hour).UTC()
 	const batch = 1000
-	for from := 0; from < max(o.alerts, 2*o.open); from += batch {
+	for from := 0; from < max(o.alerts, 2*o.open, o.changes); from += batch {
 		err := db.Update(ctx, func(tx store.Tx) error {
 			for i := from; i < from+batch; i++ {
 				if err := fillOne(tx, o, i, at.Add(time.Duration(i)*time.Millisecond)); err != nil {
@@ -164,6 +164,16 @@ func fillOne(tx store.Tx, o *options, i int, at time.Time) error {
 			Count: 1, Opened: 1, Events: 1, Raw: json.RawMessage(`{"status":"firing"}`),
 		}
 		if _, err := store.AlertKind.Put(tx, &a, store.Absent); err != nil {
+			return err
+		}
+	}
+	if i < o.changes {
+		c := heal.Change{
+			ID: heal.ChangeID("ci-" + id), Kind: heal.ChangeDeploy, Entity: entity, Scope: scope, At: at, ReceivedAt: at, By: "ci", Version: fmt.Sprintf("1.%d", i),
+			Summary: "new way to count stock", Link: fmt.Sprintf("https://ci.example.com/builds/%d", i), Source: heal.FromCaller,
+			Suspected: []heal.Suspicion{{Incident: heal.IncidentID(id), Scope: scope, Title: "the latency of the service is high"}},
+		}
+		if _, err := store.ChangeKind.Put(tx, &c, store.Absent); err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,7 @@ type options struct {
 	conns    int           // connections of the load generator
 	alerts   int           // in the full store
 	open     int           // open cases in the full store
+	changes  int           // changes in the full store
 	browser  bool          // the page is looked at in a real browser, too
 
 	history    int    // alerts of the year before
@@ -84,6 +85,7 @@ func run(ctx context.Context, args []string) (err error) {
 	flags.IntVar(&o.alerts, "alerts", 100_000, "alerts in the full store")
 	flags.BoolVar(&o.browser, "browser", false, "look at the page in a real browser, too; needs Chromium, Node 20 and what make page installs")
 	flags.IntVar(&o.open, "open", 10_000, "open cases in the full store")
+	flags.IntVar(&o.changes, "changes", 10_000, "changes in the full store")
 	flags.IntVar(&o.history, "history", 10_000_000, "alerts of the year before, in the section of that name")
 	flags.StringVar(&o.historyDir, "history-dir", "", "folder that keeps the store with them for the next time; empty: it is made anew")
 	if err := flags.Parse(args); err != nil {

@@ -54,12 +54,15 @@ func measurePage(ctx context.Context, o *options, r *report) (err error) {
 		{"one alert", "/alerts/01890000-0000-7000-8000-000000000007"},
 		{"one case", "/cases/01890000-0000-7000-8000-000000000008"},
 		{"services", "/services"},
+		{"changes", "/changes"},
+		{"changes, of one service", "/changes?service=service-7"},
+		{"changes, of a kind that there is none of", "/changes?kind=schema"},
 	} {
 		if err := v.measure(ctx, r, p.name, p.path); err != nil {
 			return err
 		}
 	}
-	for _, p := range []struct{ name, path string }{{"cases", "/cases?open=true"}, {"alerts", "/alerts?status=firing"}} {
+	for _, p := range []struct{ name, path string }{{"cases", "/cases?open=true"}, {"alerts", "/alerts?status=firing"}, {"changes", "/changes"}} {
 		far, err := v.turn(ctx, r, p.name, p.path)
 		if err != nil {
 			return err

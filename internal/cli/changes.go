@@ -13,7 +13,7 @@ var changeKinds = []string{"deploy", "configuration", "feature_flag", "schema", 
 
 func (s *session) changes() *cobra.Command {
 	return group("changes", "Deploys, settings, feature flags and schemas that were changed",
-		"  homeostat changes add --service cart --version 1.4.2\n  homeostat changes list --service cart", s.changeAdd(), s.changeList())
+		"  homeostat changes add --service cart --version 1.4.2\n  homeostat changes list --service cart", s.changeAdd(), s.changeList(), s.changesAround())
 }
 
 func (s *session) changeAdd() *cobra.Command {
@@ -93,4 +93,46 @@ func (s *session) changeList() *cobra.Command {
 		})
 	}
 	return c
+}
+
+func (s *session) changesAround() *cobra.Command {
+	return &cobra.Command{
+		Use: "around INCIDENT", Short: "List what was changed around a case", Args: cobra.ExactArgs(1),
+		Long: "Lists what was changed about the entities that a case leads to, from an hour before it began until\n" +
+			"it ended, the newest first. Suspects are those that its diagnosis counts.",
+		Example: "  homeostat changes around 0198b7a4-6f00-7000-8000-00000000c001",
+		RunE: func(c *cobra.Command, args []string) error {
+			api, err := s.client()
+			if err != nil {
+				return err
+			}
+			var out form.ChangesAround
+			if err := api.get(c.Context(), "/incidents"+segment(args[0])+"/changes", nil, &out); err != nil {
+				return err
+			}
+			return s.show(out, func(p *page) {
+				rows := make([][]string, 0, len(out.Items))
+				for _, m := range out.Items {
+					suspect := "-"
+					if m.Suspect {
+						suspect = "suspect"
+					}
+					rows = append(rows, []string{fromOnset(m.BeforeSeconds), m.Entity, suspect, m.Text})
+				}
+				p.table([]string{"FIRST ALERT", "WHAT", "SUSPECT", "CHANGE"}, rows, 3, 1)
+				if !out.Complete {
+					p.line("there were more, further from its beginning")
+				}
+			})
+		},
+	}
+}
+
+// fromOnset says when something was, as seen from the beginning of a case.
+func fromOnset(before float64) string {
+	d := time.Duration(before * float64(time.Second))
+	if d < 0 {
+		return span(-d) + " after"
+	}
+	return span(d) + " before"
 }

@@ -75,6 +75,7 @@ func setup(env *testscript.Env) error {
 	})
 	house := apitest.New(t, db, nil)
 	house.Seed(t)
+	house.SeedChanges(t)
 	server := httptest.NewServer(house.Handler)
 	env.Defer(server.Close)
 	for name, token := range house.Tokens {

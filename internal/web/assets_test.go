@@ -16,13 +16,14 @@ import (
 )
 
 // TestFirstPaint holds the budget of what a browser loads before it can show
-// the longest pages, with 10,000 open cases.
+// the longest pages, with 10,000 open cases and as many changes.
 func TestFirstPaint(t *testing.T) {
 	const budget = 300 << 10
 	h := open(t)
 	h.manyCases(t, 10_000)
+	h.manyChanges(t, 10_000)
 	b := h.as(t, "admin")
-	for _, path := range []string{"/", "/cases?open=true"} {
+	for _, path := range []string{"/", "/cases?open=true", "/changes"} {
 		page := b.get(path)
 		total := len(page.body)
 		for _, found := range regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(page.body, -1) {
@@ -35,6 +36,29 @@ func TestFirstPaint(t *testing.T) {
 		if total > budget {
 			t.Errorf("%s needs %d bytes, want at most %d", path, total, budget)
 		}
+	}
+}
+
+// manyChanges are deploys, each the suspect of as many cases as are kept.
+func (h *house) manyChanges(t testing.TB, n int) {
+	t.Helper()
+	for from := 0; from < n; from += 1000 {
+		must(t, h.Store.Update(t.Context(), func(tx store.Tx) error {
+			for i := from; i < min(n, from+1000); i++ {
+				service := fmt.Sprint("service-", i)
+				c := heal.Change{
+					ID: heal.ChangeID(fmt.Sprint("ci-", i)), Kind: heal.ChangeDeploy, Entity: heal.ServiceID(service), Scope: heal.DefaultScope.WithService(service),
+					At: h.now.Add(-time.Duration(i) * time.Second), By: "ci", Version: fmt.Sprint("1.", i), Link: fmt.Sprint("https://ci.example/", i), Source: heal.FromCaller,
+				}
+				for n := range heal.MaxSuspicions {
+					c.Suspected = append(c.Suspected, heal.Suspicion{Incident: heal.IncidentID(fmt.Sprintf("case-%06d", n)), Scope: c.Scope, Title: "12.5% of the calls of it fail, the limit is 5 %"})
+				}
+				if _, err := store.ChangeKind.Put(tx, &c, store.Absent); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
 	}
 }
 

@@ -21,6 +21,8 @@ type caseBody struct {
 	Operate   bool // the visitor may act on the case
 	Ended     bool
 	What      string // what goes on and comes next, in a sentence
+	Changes   form.ChangesAround
+	Noted     []form.Reason // what was seen beside the changes
 }
 
 // storyPages bounds what is read of a long story; the newest lines are shown.
@@ -60,11 +62,29 @@ func casePage(v *visit) error {
 		return err
 	}
 	b.Graph = graphOf(&b.Incident, services)
+	if err := v.get("/incidents/"+escape(id)+"/changes", &b.Changes); err != nil {
+		return err
+	}
+	b.Noted = notedBeside(&b)
 	state := heal.CaseState(b.State)
 	b.Ended, b.Operate, b.What = state.Ended(), v.may(auth.Operate, b.Scope), next(&b)
 	return v.show("case", view{
 		Title: b.Title, Section: "cases", Live: "/live" + query("since", strconv.FormatInt(b.Revision, 10), "id", id),
 		Said: "The case is " + strings.ReplaceAll(b.State, "_", " ") + ". " + b.What, Body: b,
+	})
+}
+
+// notedBeside gives what else was seen, but for the changes that are listed.
+func notedBeside(b *caseBody) []form.Reason {
+	if b.Diagnosis == nil {
+		return nil
+	}
+	listed := map[string]bool{}
+	for _, c := range b.Changes.Items {
+		listed[c.ID] = true
+	}
+	return slices.DeleteFunc(b.Diagnosis.Noted, func(r form.Reason) bool {
+		return r.Code == "changed" && slices.ContainsFunc(r.Evidence, func(e form.Evidence) bool { return listed[e.Query] })
 	})
 }
 

@@ -53,10 +53,11 @@ func list[T any](v *visit, here, path string, filters ...string) (listing[T], in
 
 // choices are the values filters offer.
 var choices = map[string][]string{
-	"state":     {"escalated", "waiting_approval", "acting", "verifying", "deciding", "diagnosing", "open", "healed", "closed"},
-	"severity":  severities,
-	"status":    {"firing", "silenced", "acknowledged", "resolved"},
-	"run_state": {"waiting_approval", "running", "paused", "pending", "succeeded", "failed", "timed_out", "unknown", "skipped", "rolled_back", "cancelled"},
+	"state":       {"escalated", "waiting_approval", "acting", "verifying", "deciding", "diagnosing", "open", "healed", "closed"},
+	"severity":    severities,
+	"status":      {"firing", "silenced", "acknowledged", "resolved"},
+	"change_kind": changeKinds(),
+	"run_state":   {"waiting_approval", "running", "paused", "pending", "succeeded", "failed", "timed_out", "unknown", "skipped", "rolled_back", "cancelled"},
 }
 
 // liveOf is the stream of a page that shows things of some kinds.

@@ -166,6 +166,53 @@ func TestSilenceOfAnAlert(t *testing.T) {
 	}
 }
 
+// TestSilenceFromLater: a start in the form is the start, for as long as was
+// chosen, and a wrong one is refused with a word on what is wrong.
+func TestSilenceFromLater(t *testing.T) {
+	h := open(t)
+	b := h.as(t, "operator")
+	if page := b.get("/silences").body; !strings.Contains(page, `<input type="datetime-local" name="starts"`) {
+		t.Errorf("the form asks for no start: %s", page)
+	}
+	later := time.Now().UTC().Add(26 * time.Hour).Truncate(time.Minute)
+	tests := []struct {
+		name, starts string
+		want         time.Time // zero: now
+		says         string    // "": it is taken
+	}{
+		{"as the script sends it", later.Format("2006-01-02T15:04:05.000Z"), later, ""},
+		{"as a browser without scripts sends it, as UTC", later.Format("2006-01-02T15:04"), later, ""},
+		{"none", "", time.Time{}, ""},
+		{"gone by, as the API has it", "2024-01-05T10:00", time.Time{}, ""},
+		{"no time", "tomorrow", time.Time{}, "From is &#34;tomorrow&#34;, expected a time as in"},
+		{"too far away", later.AddDate(0, 0, 90).Format(time.RFC3339), time.Time{}, "at most 90 days, beginning within as many"},
+		{"beyond all calendars", "99999-01-01T00:00", time.Time{}, "From is &#34;99999-"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := open(t)
+			b := h.as(t, "operator")
+			got := b.post("/silences", "csrf", b.csrf(), "matchers", "service=cart", "for", "4h", "reason", "the database is moved", "starts", tt.starts)
+			if tt.says != "" {
+				if got.status != 422 || !strings.Contains(got.body, tt.says) || len(silences(t, h)) != 0 {
+					t.Errorf("got %d, want 422 with %q and no silence: %s", got.status, tt.says, got.body)
+				}
+				return
+			}
+			made := silences(t, h)
+			if got.status != 303 || len(made) != 1 {
+				t.Fatalf("got %d and %d silences: %s", got.status, len(made), got.body)
+			}
+			if starts := made[0].Starts; tt.want.IsZero() == (time.Until(starts) > time.Hour) || !tt.want.IsZero() && !starts.Equal(tt.want) {
+				t.Errorf("it begins at %s, want %s", starts, tt.want)
+			}
+			if lasts := made[0].Ends.Sub(made[0].Starts).Round(time.Minute); lasts != 4*time.Hour {
+				t.Errorf("it lasts %s, want 4h", lasts)
+			}
+		})
+	}
+}
+
 func at(path string) func(*house) string { return func(*house) string { return path } }
 
 // forms finds what a page offers to do.

@@ -32,6 +32,15 @@ func (b *browser) events(ctx context.Context, path string) func() string {
 	}
 }
 
+// revision is where a stream goes on from: without it, a stream tells of
+// what comes after it was opened, whenever that is.
+func (h *house) revision(t *testing.T) string {
+	t.Helper()
+	at := ""
+	must(t, h.Store.View(t.Context(), func(r store.Reader) error { at = fmt.Sprint(r.Revision()); return nil }))
+	return at
+}
+
 func TestLive(t *testing.T) {
 	put := func(h *house, id string) {
 		must(t, h.Store.Update(t.Context(), func(tx store.Tx) error {
@@ -43,7 +52,7 @@ func TestLive(t *testing.T) {
 		h := open(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		next := h.as(t, "viewer").events(ctx, "/live?since=0&what=incident")
+		next := h.as(t, "viewer").events(ctx, "/live?what=incident&since="+h.revision(t))
 		for i := range 3 {
 			put(h, fmt.Sprint("case", i))
 			if got := next(); got != "change" {
@@ -51,11 +60,22 @@ func TestLive(t *testing.T) {
 			}
 		}
 	})
+	t.Run("tells of what was changed", func(t *testing.T) {
+		h := open(t)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		next := h.as(t, "cart").events(ctx, "/live?what=change&since="+h.revision(t))
+		put(h, "a case")
+		h.SeedChanges(t)
+		if got := next(); got != "change" {
+			t.Fatalf("got %q", got)
+		}
+	})
 	t.Run("tells of one case only", func(t *testing.T) {
 		h := open(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		next := h.as(t, "viewer").events(ctx, "/live?id=mine")
+		next := h.as(t, "viewer").events(ctx, "/live?id=mine&since="+h.revision(t))
 		put(h, "other")
 		put(h, "mine")
 		if got := next(); got != "change" {

@@ -20,7 +20,7 @@ func (s *site) views() map[string]func(*visit) error {
 		"/runs": runsPage, "/runs/{id}": runPage,
 		"/playbooks": booksPage, "/playbooks/{id}": bookPage,
 		"/alerts": alertsPage, "/alerts/{id}": alertPage, "/silences": silencesPage,
-		"/services": servicesPage, "/audit": auditPage,
+		"/changes": changesPage, "/services": servicesPage, "/audit": auditPage,
 	}
 }
 
@@ -48,6 +48,7 @@ type overviewBody struct {
 	Handed    []form.IncidentSummary
 	Going     []form.IncidentSummary
 	Ended     []form.IncidentSummary
+	Changed   []form.ChangeMade
 	Switch    bool // the visitor may turn the kill switch of everything
 	Stopped   bool
 }
@@ -64,8 +65,12 @@ type stateRow struct {
 	Amount int
 }
 
-// shown is how many lines a list on the overview has.
-const shown = 8
+// shown is how many lines a list on the overview has, and shownChanges that of
+// what was changed.
+const (
+	shown        = 8
+	shownChanges = 5
+)
 
 func overviewPage(v *visit) error {
 	var b overviewBody
@@ -96,9 +101,12 @@ func overviewPage(v *visit) error {
 		slices.SortStableFunc(*l.into, func(a, b form.IncidentSummary) int { return b.UpdatedAt.Compare(a.UpdatedAt) })
 		*l.into = (*l.into)[:min(len(*l.into), l.limit)]
 	}
+	if b.Changed, err = v.newestChanges("", shownChanges); err != nil {
+		return err
+	}
 	b.Switch = v.may(auth.Operate, "")
 	return v.show("overview", view{
-		Title: "Overview", Section: "overview", Live: "/live" + query("since", strconv.FormatInt(b.Counts.Revision, 10), "what", "incident,run"),
+		Title: "Overview", Section: "overview", Live: "/live" + query("since", strconv.FormatInt(b.Counts.Revision, 10), "what", "incident,run,change"),
 		Said: strconv.Itoa(b.Counts.Total) + " cases open, " + strconv.Itoa(len(b.Questions)) + " questions wait for a person.", Body: b,
 	})
 }

@@ -72,7 +72,7 @@ func (p pages) show(w http.ResponseWriter, r *http.Request, logger *slog.Logger,
 
 func funcs(a *assets) template.FuncMap {
 	return template.FuncMap{
-		"asset": a.url, "when": when, "clock": clock, "seconds": seconds, "between": between, "percent": percent, "number": number,
+		"asset": a.url, "when": when, "field": fieldOf, "relation": relation, "clock": clock, "seconds": seconds, "between": between, "percent": percent, "number": number,
 		"words": words, "tone": tone, "glyph": glyph, "name": shortEntity, "place": place, "deed": deedAttrs, "add": func(a, b int) int { return a + b },
 		"dict": dict, "short": short, "lines": func(s string) []string { return strings.Split(strings.TrimRight(s, "\n"), "\n") },
 		"pairs": pairs, "span": span, "join": strings.Join, "mul": func(a, b float64) float64 { return a * b }, "has": strings.Contains,

@@ -105,11 +105,14 @@ type servicesBody struct {
 	Needs  []form.Edge
 	Users  []form.Edge
 	Guard  *form.GuardExplanation
+
+	Changed []form.ChangeMade // the chosen one, the newest first
 }
 
 func servicesPage(v *visit) error {
 	var all form.Services
-	if err := v.get("/services", &all); err != nil {
+	err := v.get("/services", &all)
+	if err != nil {
 		return err
 	}
 	var open form.Page[form.IncidentSummary]
@@ -165,8 +168,11 @@ func servicesPage(v *visit) error {
 		if err := v.get("/guard/explain"+query("target", chosen), &g); err == nil {
 			b.Guard = &g
 		}
+		if b.Changed, err = v.newestChanges(chosen, 3); err != nil {
+			return err
+		}
 	}
-	return v.show("services", view{Title: "Services", Section: "services", Live: liveOf(open.Revision, "incident,alert"), Body: b})
+	return v.show("services", view{Title: "Services", Section: "services", Live: liveOf(open.Revision, "incident,alert,change"), Body: b})
 }
 
 type auditBody struct {

@@ -36,6 +36,7 @@ type silencesBody struct {
 	About    *form.Alert // the form is filled in for it; nil: for none
 	Matchers string
 	Scope    string
+	Starts   time.Time // zero: now
 }
 
 // lengths are how long a silence may last, as the page offers it.
@@ -99,7 +100,11 @@ func silenceDeed(v *visit) error {
 	if err != nil || !slices.Contains(lengths, v.field("for")) {
 		return &refusal{Status: http.StatusUnprocessableEntity, Detail: "How long it is to last is not one of those offered."}
 	}
-	order := form.SilenceOrder{Scope: strings.TrimSpace(v.field("scope")), Reason: v.field("reason"), Seconds: int64(lasts.Seconds()), Matchers: []string{}}
+	starts, err := moment("From", v.field("starts"))
+	if err != nil {
+		return err
+	}
+	order := form.SilenceOrder{Scope: strings.TrimSpace(v.field("scope")), Starts: starts, Reason: v.field("reason"), Seconds: int64(lasts.Seconds()), Matchers: []string{}}
 	for text := range strings.SplitSeq(v.field("matchers"), "\n") {
 		if text = strings.TrimSpace(text); text != "" {
 			order.Matchers = append(order.Matchers, text)

@@ -35,6 +35,7 @@ const looks = [
   { name: 'light', options: { viewport: { width: 1280, height: 800 } } },
   { name: 'dark', options: { viewport: { width: 1280, height: 800 }, colorScheme: 'dark' } },
   { name: 'narrow', options: { viewport: { width: 360, height: 740 } } },
+  { name: 'slim', options: { viewport: { width: 320, height: 640 } }, unkept: true },
   { name: 'wide', options: { viewport: { width: 2560, height: 1300 } }, unkept: true },
 ];
 
@@ -150,6 +151,60 @@ async function hush(server, alert) {
   for (const v of [one, two]) await v.context.close();
 }
 
+// tell hands in what was changed before anything broke.
+async function tell(server) {
+  const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
+  for (const change of [
+    { id: 'ci-4711', service: 'payment', version: '2.8.0', by: 'ci', summary: 'retry declined cards', link: 'https://ci.example.com/builds/4711', at: ago(4) },
+    { id: 'flag-88', kind: 'feature_flag', service: 'cart', by: 'alice', summary: 'new checkout for a tenth of the visitors', at: ago(31) },
+    { id: 'schema-12', kind: 'schema', entity: 'database/orders', by: 'bob', summary: 'index on orders.placed_at', at: ago(26 * 60) },
+  ]) await call(server, 'POST', '/changes', change);
+}
+
+// changed looks at what was changed: who lives elsewhere sees and types times of
+// their own zone, and what is told is seen without asking again.
+async function changed(server, open) {
+  const around = (await call(server, 'GET', `/incidents/${open.id}/changes`)).items.find((c) => c.id === 'ci-4711');
+  must(around?.suspect && around.suspected[0]?.incident_id === open.id, `the deploy before the fault is no suspect of the case: ${JSON.stringify(around)}`);
+  const v = await viewer('elsewhere', server.base, { timezoneId: 'Asia/Kathmandu' });
+  await v.signIn(server.token, `/cases/${open.id}`);
+  await v.page.getByText('before the first alert').first().waitFor();
+  await v.go('/changes');
+  await v.page.getByRole('link', { name: open.title }).first().click();
+  await v.page.waitForURL(`${server.base}/cases/${open.id}`);
+  await v.go('/changes');
+  await v.page.locator('#pulse[data-state="on"]').waitFor();
+  const told = v.page.getByText('told while somebody looks').waitFor();
+  await call(server, 'POST', '/changes', { service: 'cart', kind: 'configuration', summary: 'told while somebody looks' });
+  const from = performance.now();
+  await told;
+  seen('a change', from);
+
+  // Kathmandu is 5:45 ahead.
+  const hour = new Date(Date.now() - 3_600_000);
+  const there = new Date(hour.getTime() + (5 * 60 + 45) * 60_000).toISOString().slice(0, 16);
+  await v.page.getByLabel('From').fill(there);
+  await v.page.getByRole('button', { name: 'Filter' }).click();
+  await v.page.waitForURL(/from=/);
+  const asked = new URL(v.page.url()).searchParams.get('from');
+  must(asked === `${hour.toISOString().slice(0, 16)}:00.000Z`, `an hour ago in Kathmandu is asked for as ${asked}, want ${hour.toISOString()}`);
+  must(await v.page.getByLabel('From').inputValue() === there, 'the field does not show what was typed');
+  await v.page.getByText('retry declined cards').waitFor();
+  must(await v.page.getByText('orders.placed_at').count() === 0, 'a change of the day before is within the last hour');
+  await v.go('/silences');
+  const later = new Date(Date.now() + 26 * 3_600_000);
+  await v.page.getByLabel('Conditions').fill('service=nobody');
+  await v.page.getByLabel('From, if not now').fill(new Date(later.getTime() + (5 * 60 + 45) * 60_000).toISOString().slice(0, 16));
+  await v.page.getByLabel('Reason').fill('from tomorrow on');
+  await v.page.getByRole('button', { name: 'Silence', exact: true }).click();
+  await v.page.getByText('from tomorrow on').waitFor();
+  const [made] = (await call(server, 'GET', '/silences?over=false')).items.filter((s) => s.reason === 'from tomorrow on');
+  must(made?.starts.slice(0, 16) === later.toISOString().slice(0, 16), `a silence from ${later.toISOString()} on begins at ${made?.starts}`);
+  await call(server, 'DELETE', `/silences/${made.id}`);
+  await v.context.close();
+  say('times are shown and typed in the zone of who looks');
+}
+
 // after looks at what there is when a case was healed.
 async function after(server, open) {
   const [run] = (await call(server, 'GET', `/runs?incident=${open.id}`)).items;
@@ -166,6 +221,7 @@ async function after(server, open) {
     await page.getByRole('heading', { name: 'Checked' }).waitFor();
   };
   await hush(server, alert);
+  await changed(server, open);
   await look(server, [
     { name: 'healed', path: '/' },
     { name: 'case', path: `/cases/${open.id}` },
@@ -179,6 +235,7 @@ async function after(server, open) {
     { name: 'alert', path: `/alerts/${alert.alert_id}` },
     { name: 'silences', path: `/silences?alert=${alert.alert_id}` },
     { name: 'nowhere', path: '/nowhere', away: true },
+    { name: 'changes', path: '/changes' },
     { name: 'services', path: '/services?entity=service/payment' },
     { name: 'audit', path: '/audit' },
   ]);
@@ -288,6 +345,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 try {
   server = await demo(binary, 'badconfig');
   say('the demo is up');
+  await tell(server);
   const { open } = await heal(server);
   await after(server, open);
   await restart();

@@ -28,7 +28,7 @@ export async function paint(browser, base, tokenFile) {
   await first.signIn(readFileSync(tokenFile, 'utf8').trim());
   const storageState = await first.context.storageState();
   await first.context.close();
-  for (const [name, path] of [['overview', '/'], ['cases that are open', '/cases?open=true'], ['alerts that fire', '/alerts?status=firing']]) {
+  for (const [name, path] of [['overview', '/'], ['cases that are open', '/cases?open=true'], ['alerts that fire', '/alerts?status=firing'], ['changes', '/changes']]) {
     const times = [];
     let bytes = 0;
     for (let i = 0; i < looks; i++) {
@@ -41,7 +41,7 @@ export async function paint(browser, base, tokenFile) {
     }
     tell(name, times, bytes);
   }
-  for (const [name, path] of [['cases', '/cases?open=true'], ['alerts', '/alerts?status=firing']]) {
+  for (const [name, path] of [['cases', '/cases?open=true'], ['alerts', '/alerts?status=firing'], ['changes', '/changes']]) {
     const v = await Viewer.open(browser, name, base, { storageState });
     await v.page.goto(base + path);
     const times = [];

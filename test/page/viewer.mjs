@@ -64,7 +64,9 @@ export class Viewer {
       return window.controls.map((_, i) => i);
     });
     const seen = new Set();
-    for (let i = 0; i < want.length + 12; i++) {
+    // Fields of a date and a time are many to the keyboard.
+    const parts = await this.page.evaluate(() => window.controls.filter((e) => e.type === 'datetime-local').length * 7);
+    for (let i = 0; i < want.length + parts + 12; i++) {
       await this.page.keyboard.press('Tab');
       const at = await this.page.evaluate(() => {
         const e = document.activeElement;

@@ -15,7 +15,26 @@
     var text = format.format(at);
     if (tag.textContent !== text) tag.textContent = text;
   }
-  function localAll(root) { root.querySelectorAll("time[datetime]").forEach(local); }
+  function localAll(root) {
+    root.querySelectorAll("time[datetime]").forEach(local);
+    root.querySelectorAll("[data-zone]").forEach(function (note) { if (note.textContent !== zone) note.textContent = zone; });
+    root.querySelectorAll("input[data-utc]").forEach(localField);
+  }
+
+  // What is typed as a time is of the viewer's zone too, and is sent as UTC.
+  var zone = "(" + new Intl.DateTimeFormat(undefined, { timeZoneName: "short" }).formatToParts(new Date()).find(function (p) { return p.type === "timeZoneName"; }).value + ")";
+  function localField(field) {
+    if (field.dataset.shown === field.dataset.utc) return;
+    var at = new Date(field.dataset.utc);
+    field.dataset.shown = field.dataset.utc;
+    if (!isNaN(at)) field.value = new Date(at - at.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+  }
+  document.addEventListener("formdata", function (e) {
+    e.target.querySelectorAll('input[type="datetime-local"]').forEach(function (field) {
+      var at = new Date(field.value);
+      if (field.value && !isNaN(at)) e.formData.set(field.name, at.toISOString());
+    });
+  });
 
   // The theme: the system's until one is chosen.
   function dark() {
@@ -118,6 +137,10 @@
   document.addEventListener("keydown", function (e) {
     if (e.key === "Escape") document.querySelectorAll("details.menu[open]").forEach(function (m) { m.open = false; m.querySelector("summary").focus(); });
   });
+
+  // Where the navigation is wider than the window, the page one is on is in view.
+  var here = document.querySelector(".top nav [aria-current]");
+  if (here) here.closest("nav").scrollLeft = here.offsetLeft - 60;
 
   localAll(document);
   themeButton();
