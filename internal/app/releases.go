@@ -17,7 +17,7 @@ const versionAttribute = "service.version"
 
 // openVersions makes what notices releases that nobody told of.
 func (s *Server) openVersions() {
-	s.versions = watch.NewVersions(s.takeRelease, s.log)
+	s.versions = watch.NewVersions(s.takeRelease, watch.VersionOptions{Dir: s.watchDir(), Clock: time.Now, Logger: s.log})
 	s.add("releases", s.versions.Run)
 }
 
@@ -29,7 +29,7 @@ func (s *Server) takeRelease(ctx context.Context, r watch.Release) error {
 		Kind: heal.ChangeDeploy, Entity: heal.ServiceID(r.Service), Scope: s.cfg.HomeScope().WithService(r.Service), At: r.At,
 		Version: r.Version, Summary: "its telemetry said " + r.Before + " until then", Source: heal.FromTelemetry,
 	}
-	_, err := s.loop.Changed(ctx, c)
+	_, err := s.loop.Noticed(ctx, c, r.Since)
 	if heal.Is(err, heal.Invalid) {
 		return nil
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/homeostat/homeostat/internal/api/form"
 	"github.com/homeostat/homeostat/internal/config"
 	"github.com/homeostat/homeostat/internal/store"
@@ -85,20 +87,80 @@ func TestChangeIsSuspected(t *testing.T) {
 	}
 }
 
+// spans sends one span of cart, of a version and a time.
+func (r *running) spans(version string, ago time.Duration, span int) {
+	r.t.Helper()
+	began := time.Now().Add(-ago).UnixNano()
+	body := fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"cart"}},{"key":"service.version","value":{"stringValue":%q}}]},
+		"scopeSpans":[{"spans":[{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"%016x","name":"GET /","kind":2,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","status":{"code":2}}]}]}]}`,
+		version, span, began, began+1e6)
+	if status, answer := r.call(http.MethodPost, "http://"+r.otlp.Addrs().HTTP+"/v1/traces", body); status != http.StatusOK {
+		r.t.Fatalf("spans: got %d %s, want 200", status, answer)
+	}
+}
+
+// TestReleaseOverARestart: a restart is no deploy, and one that came meanwhile is
+// seen once, unless somebody told of it.
+func TestReleaseOverARestart(t *testing.T) {
+	cfg := freePorts(t)
+	deploys := func(r *running) (versions []string) {
+		t.Helper()
+		status, body := r.get("/api/v1/changes")
+		var page form.Page[form.ChangeMade]
+		if err := json.Unmarshal([]byte(body), &page); err != nil || status != http.StatusOK {
+			t.Fatalf("changes: got %d %s, %v", status, body, err)
+		}
+		for _, c := range page.Items {
+			versions = append(versions, c.Version+" by "+c.Source)
+		}
+		return versions
+	}
+	steps := []struct {
+		name, told, version string
+		want                []string // the newest first
+	}{
+		{"the first ever", "", "1.4.1", nil},
+		{"a plain restart", "", "1.4.1", nil},
+		{"a deploy while it was down", "", "1.4.2", []string{"1.4.2 by telemetry"}},
+		{"a restart after it", "", "1.4.2", []string{"1.4.2 by telemetry"}},
+		{"a deploy while it was down that somebody told of", "1.4.3", "1.4.3", []string{"1.4.3 by api", "1.4.2 by telemetry"}},
+		{"a restart after that", "", "1.4.3", []string{"1.4.3 by api", "1.4.2 by telemetry"}},
+	}
+	for i, s := range steps {
+		r := run(t, cfg)
+		if s.told != "" {
+			r.post("/api/v1/changes", fmt.Sprintf(`{"service":"cart","version":%q}`, s.told))
+		}
+		for n := range 3 {
+			r.spans(s.version, time.Duration(3-n)*time.Millisecond, 10*i+n+1)
+		}
+		// What waits is handed on before the next life begins, at the latest.
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		r = run(t, cfg)
+		got := deploys(r)
+		if len(got) < len(s.want) {
+			until(r, "/api/v1/changes", func(p *form.Page[form.ChangeMade]) bool { return len(p.Items) >= len(s.want) })
+			got = deploys(r)
+		}
+		if diff := cmp.Diff(got, s.want); diff != "" {
+			t.Errorf("%s (-got +want):\n%s", s.name, diff)
+		}
+		if got := r.versions.Stats().Services; got != 1 {
+			t.Errorf("%s: got %d services whose versions are known, want 1", s.name, got)
+		}
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestReleaseIsSeen: a service whose telemetry says another version was
 // deployed, whoever told of it or not.
 func TestReleaseIsSeen(t *testing.T) {
 	r := run(t, freePorts(t))
-	send := func(version string, ago time.Duration, span int) {
-		t.Helper()
-		began := time.Now().Add(-ago).UnixNano()
-		body := fmt.Sprintf(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"cart"}},{"key":"service.version","value":{"stringValue":%q}}]},
-			"scopeSpans":[{"spans":[{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"%016x","name":"GET /","kind":2,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","status":{"code":2}}]}]}]}`,
-			version, span, began, began+1e6)
-		if status, answer := r.call(http.MethodPost, "http://"+r.otlp.Addrs().HTTP+"/v1/traces", body); status != http.StatusOK {
-			t.Fatalf("spans: got %d %s, want 200", status, answer)
-		}
-	}
+	send := r.spans
 	send("1.4.1", 5*time.Minute, 1)
 	send("1.4.1", 4*time.Minute, 2)
 	send("1.4.2", 3*time.Minute, 3)

@@ -22,9 +22,12 @@ func (s *Server) openWatch() {
 	}
 	s.watch = watch.New(vectors{s.series}, s.takeFindings, watch.Options{
 		Interval: c.Interval.Std(), Window: 4 * max(c.Interval.Std(), s.cfg.Metrics.FlushInterval.Std()), Labels: c.Labels, MaxSeries: c.MaxSeries,
-		Resend: s.cfg.Rules.Resend.Std(), Dir: filepath.Join(s.cfg.DataDir, "watch"), Clock: time.Now, Logger: s.log,
+		Resend: s.cfg.Rules.Resend.Std(), Dir: s.watchDir(), Clock: time.Now, Logger: s.log,
 	})
 }
+
+// watchDir is where what is known of series and of versions is kept.
+func (s *Server) watchDir() string { return filepath.Join(s.cfg.DataDir, "watch") }
 
 // takeFindings hands findings on as alerts. One that is over and was never told
 // is nobody's concern.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +30,8 @@ func TestVersions(t *testing.T) {
 		{"back to what was before", []sight{{"1", 0}, {"2", 5}, {"2", 10}, {"1", 16}}, []string{"1 -> 2 at 5", "2 -> 1 at 16"}, 0},
 		{"silent for long, then the same", []sight{{"1", 0}, {"1", 300}}, nil, 0},
 		{"silent for long, then another", []sight{{"1", 0}, {"2", 300}}, []string{"1 -> 2 at 300"}, 0},
+		{"silent for long, then one instance after the other", []sight{{"1", 0}, {"2", 300}, {"1", 301}, {"2", 302}}, []string{"1 -> 2 at 300"}, 0},
+		{"silent for long amid a release", []sight{{"1", 0}, {"2", 1}, {"1", 2}, {"2", 300}, {"1", 301}}, []string{"1 -> 2 at 1"}, 0},
 		{"what comes late says nothing", []sight{{"2", 30}, {"1", 10}, {"2", 31}}, nil, 0},
 		{"a clock that is ahead", []sight{{"1", 0}, {"2", 100_000}, {"3", 100_000}}, []string{"1 -> 2 at 600", "2 -> 3 at 600"}, 0},
 		{"two side by side, one of them seldom", []sight{{"1", 0}, {"2", 1}, {"1", 2}, {"1", 12}, {"2", 13}, {"1", 14}, {"1", 24}, {"2", 25}, {"1", 26}, {"1", 36}, {"2", 37}}, []string{"1 -> 2 at 1", "1 -> 2 at 13", "1 -> 2 at 25"}, 1},
@@ -44,7 +45,7 @@ func TestVersions(t *testing.T) {
 				v := watch.NewVersions(func(_ context.Context, r watch.Release) error {
 					got = append(got, fmt.Sprintf("%s -> %s at %.0f", r.Before, r.Version, r.At.Sub(began).Minutes()))
 					return nil
-				}, slog.New(slog.DiscardHandler))
+				}, watch.VersionOptions{})
 				for _, s := range tt.seen {
 					v.Seen("cart", s.version, began.Add(time.Duration(s.minute*float64(time.Minute))), began.Add(10*time.Hour))
 					v.Seen("unknown_service:java", s.version, began, began)
@@ -71,7 +72,7 @@ func TestVersions(t *testing.T) {
 func TestVersionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		v := watch.NewVersions(func(context.Context, watch.Release) error { return errors.New("the store is away") }, slog.New(slog.DiscardHandler))
+		v := watch.NewVersions(func(context.Context, watch.Release) error { return errors.New("the store is away") }, watch.VersionOptions{})
 		for i := range 10_050 {
 			name := fmt.Sprint("service-", i)
 			v.Seen(name, "1", began, began)
