@@ -16,7 +16,6 @@ type bond struct {
 	chance   float64 // how many of these to expect if they had nothing to do with each other
 	sure     float64 // how often they begin together at least, 0 to 1, of the times the rarer one begins
 	first    int     // of together, times the first of the two began before the other
-	newest   []int64 // the last times they began together, UTC nanoseconds, oldest first
 }
 
 // What a bond must show, both:
@@ -25,53 +24,78 @@ type bond struct {
 //     even by the lower end of the 95 % interval for that share (Wilson 1927, "Probable
 //     inference, the law of succession, and statistical inference"). Four of four are
 //     the fewest that do.
-//   - So many would come about by chance in one of a hundred installations like
-//     this, all the pairs there are taken together (Bonferroni's correction).
+//   - So many, or so close to each other, would come about by chance in one of a
+//     hundred installations like this, all the pairs and closenesses there are taken
+//     together (Bonferroni's correction).
 const (
 	moreOftenThanNot = 0.5
 	confident        = 1.959964 // standard deviations on either side of 95 %
 	byChanceAtAll    = 0.01     // expected false pairs among all
 )
 
-// mostNewest bounds the times that a bond names.
-const mostNewest = 8
+// closeness are the parts of the window at which meetings are counted for the
+// second test: what always follows within seconds is less of a chance than what
+// follows within minutes.
+var closeness = [...]int64{1, 5, 25}
 
-// of gives the bond of two kinds by what began before a time, both ends of the
-// window around it left out; ok is false if they have none.
-func (o *Onsets) of(a, b kind, before, now time.Time) (bond, bool) {
-	x, y := o.kinds[a], o.kinds[b]
-	if x == nil || y == nil || a == b || a.place != b.place {
-		return bond{}, false
+// bond gives that of two kinds of one place by what began before a time, the
+// window before it left out; ok is false if they have none.
+func (o *Onsets) bond(here place, one, other *spells, before, now time.Time) (b bond, ok bool) {
+	since, until := o.span(one, other, before, now)
+	ours, theirs := one.between(since, until), other.between(since, until)
+	often := max(len(ours), len(theirs))
+	if b.times = min(len(ours), len(theirs)); !mayBind(b.times) {
+		return b, false
 	}
-	until := before.Add(-o.opts.Window).UnixNano()
-	since := max(now.Add(-o.opts.Keep).UnixNano(), x.since, y.since)
-	ours, theirs := x.between(since, until), y.between(since, until)
-	times, often := min(len(ours), len(theirs)), max(len(ours), len(theirs))
-	if !mayBind(times) {
-		return bond{}, false
+	var meetings [len(closeness)]int
+	window := int64(o.opts.Window)
+	meet(ours, theirs, window, func(a, b int64) {
+		for i, part := range closeness {
+			if max(a-b, b-a) <= window/part {
+				meetings[i]++
+			}
+		}
+	})
+	b.together = meetings[0]
+	if b.sure = lowerBound(b.together, b.times); b.sure <= moreOftenThanNot {
+		return b, false
 	}
-	here := o.places[a.place]
-	found := bond{times: times}
-	found.meet(ours, theirs, int64(o.opts.Window))
-	found.sure = lowerBound(found.together, times)
+	meet(ours, theirs, window, func(a, c int64) {
+		if a < c {
+			b.first++
+		}
+	})
 	// Chance: the rarer one begins at any time of the blocks in which anything
-	// began at all, and meets the other if that began within the window on either
-	// side. Quiet nights tell nothing and are left out.
-	p := min(1, 2*float64(often)/float64(quietWindows*here.between(since/o.quiet(), until/o.quiet())))
-	found.chance = p * float64(times)
-	pairs := float64(here.kinds) * float64(here.kinds-1) / 2
-	beyond := tailBound(found.together, times, p)*pairs <= byChanceAtAll
-	return found, beyond && found.sure > moreOftenThanNot
+	// began at all, and meets the other if that began so close on either side.
+	// Quiet nights tell nothing and are left out.
+	active := o.places[here]
+	busy := float64(quietWindows * active.between(since/o.quiet(), until/o.quiet()))
+	p := min(1, 2*float64(often)/busy)
+	b.chance = p * float64(b.times)
+	tests := float64(active.kinds) * float64(active.kinds-1) / 2 * float64(len(closeness))
+	for i, part := range closeness {
+		if tailBound(meetings[i], b.times, p/float64(part))*tests <= byChanceAtAll {
+			return b, true
+		}
+	}
+	return b, false
+}
+
+// span is the time in which beginnings of two kinds count, before a time.
+func (o *Onsets) span(one, other *spells, before, now time.Time) (since, until int64) {
+	return max(now.Add(-o.opts.Keep).UnixNano(), one.since, other.since), before.Add(-o.opts.Window).UnixNano()
 }
 
 // mayBind reports whether so many beginnings can show a bond at all: if they
-// cannot when all were together.
+// do when all are together.
 func mayBind(times int) bool { return lowerBound(times, times) > moreOftenThanNot }
 
-// knows reports whether a kind began often enough to have a bond.
-func (o *Onsets) knows(k kind) bool {
-	s := o.kinds[k]
-	return s != nil && mayBind(len(s.list))
+// known gives the spells of a kind that may have a bond, nil of others.
+func (o *Onsets) known(k kind) *spells {
+	if s := o.kinds[k]; s != nil && mayBind(len(s.list)) {
+		return s
+	}
+	return nil
 }
 
 // between gives the spells that began in a time, both ends included.
@@ -93,25 +117,19 @@ func (a *activity) between(since, until int64) int {
 	return max(1, to-from)
 }
 
-// meet counts the beginnings that lie within the window of each other, each
-// counted once.
-func (b *bond) meet(ours, theirs []spell, window int64) {
+// meet finds the beginnings that lie within the window of each other, each once.
+func meet(ours, theirs []spell, window int64, found func(a, b int64)) {
 	for i, k := 0, 0; i < len(ours) && k < len(theirs); {
-		switch apart := ours[i].first - theirs[k].first; {
-		case apart > window:
+		switch a, b := ours[i].first, theirs[k].first; {
+		case a-b > window:
 			k++
-		case apart < -window:
+		case b-a > window:
 			i++
 		default:
-			b.together++
-			if apart < 0 {
-				b.first++
-			}
-			b.newest = append(b.newest, max(ours[i].first, theirs[k].first))
+			found(a, b)
 			i, k = i+1, k+1
 		}
 	}
-	b.newest = b.newest[max(0, len(b.newest)-mostNewest):]
 }
 
 // leads reports whether the first of the two begins before the other more often
@@ -149,20 +167,26 @@ func tailBound(some, n int, p float64) float64 {
 	return math.Exp(-float64(n) * distance)
 }
 
+// mostNewest bounds the times that a reason names.
+const mostNewest = 8
+
 // reason says why a fault belongs to a case by what is learnt.
-func (o *Onsets) reason(ours, theirs kind, b bond, before time.Time) heal.Reason {
-	newest := make([]string, len(b.newest))
-	for i, at := range b.newest {
-		newest[i] = time.Unix(0, at).UTC().Format(time.RFC3339)
+func (o *Onsets) reason(ours, theirs kind, b bond, before, now time.Time) heal.Reason {
+	var times []time.Time
+	x, y := o.kinds[ours], o.kinds[theirs]
+	since, until := o.span(x, y, before, now)
+	meet(x.between(since, until), y.between(since, until), int64(o.opts.Window), func(a, b int64) { times = append(times, time.Unix(0, max(a, b)).UTC()) })
+	var newest []string
+	for _, at := range times[max(0, len(times)-mostNewest):] {
+		newest = append(newest, at.Format(time.RFC3339))
 	}
-	last := time.Unix(0, b.newest[len(b.newest)-1]).UTC()
 	return heal.Reason{
 		Code: BeganTogether,
 		Text: fmt.Sprintf("%s and %s, which is in this case, began together %d of %d times in the last %s, last on %s; at most %.1f would be chance. The topology knows no path between them",
-			ours, theirs, b.together, b.times, days(o.opts.Keep), last.Format("2006-01-02 at 15:04 UTC"), b.chance),
+			ours, theirs, b.together, b.times, days(o.opts.Keep), times[len(times)-1].Format("2006-01-02 at 15:04 UTC"), b.chance),
 		Data: map[string]any{
 			"with": theirs.String(), "together": b.together, "times": b.times, "by_chance": b.chance, "at_least": b.sure, "began_before": b.first,
-			"window_seconds": o.opts.Window.Seconds(), "since": before.Add(-o.opts.Keep).UTC().Format(time.RFC3339), "began": newest,
+			"window_seconds": o.opts.Window.Seconds(), "since": now.Add(-o.opts.Keep).UTC().Format(time.RFC3339), "began": newest,
 		},
 	}
 }

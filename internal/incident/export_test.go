@@ -17,10 +17,12 @@ func Remembered(o *Onsets) map[string][]int64 {
 func Bonds(o *Onsets, now time.Time) (pairs []string) {
 	for a := range o.kinds {
 		for b := range o.kinds {
-			if a.compare(b) < 0 && o.knows(a) && o.knows(b) {
-				if _, ok := o.of(a, b, now, now); ok {
-					pairs = append(pairs, a.String()+" and "+b.String())
-				}
+			one, other := o.known(a), o.known(b)
+			if one == nil || other == nil || a.place != b.place || a.compare(b) >= 0 {
+				continue
+			}
+			if _, ok := o.bond(a.place, one, other, now, now); ok {
+				pairs = append(pairs, a.String()+" and "+b.String())
 			}
 		}
 	}

@@ -170,16 +170,20 @@ func (o *Onsets) Dropped() int64 { return o.dropped }
 // makeRoom forgets an eighth of the kinds: those that began the fewest times,
 // of these the ones that began longest ago.
 func (o *Onsets) makeRoom() {
-	all := make([]kind, 0, len(o.kinds))
-	for k := range o.kinds {
-		all = append(all, k)
+	type worth struct {
+		kind  kind
+		times int
+		last  int64
 	}
-	slices.SortFunc(all, func(a, b kind) int {
-		x, y := o.kinds[a].list, o.kinds[b].list
-		return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x[len(x)-1].last, y[len(y)-1].last), a.compare(b))
+	all := make([]worth, 0, len(o.kinds))
+	for k, s := range o.kinds {
+		all = append(all, worth{k, len(s.list), s.list[len(s.list)-1].last})
+	}
+	slices.SortFunc(all, func(a, b worth) int {
+		return cmp.Or(cmp.Compare(a.times, b.times), cmp.Compare(a.last, b.last), a.kind.compare(b.kind))
 	})
-	for _, k := range all[:len(all)/8+1] {
-		o.forget(k)
+	for _, w := range all[:len(all)/8+1] {
+		o.forget(w.kind)
 		o.dropped++
 	}
 }
@@ -229,8 +233,10 @@ func kindOf(f *heal.Fault) kind {
 }
 
 func (k kind) compare(other kind) int {
-	return cmp.Or(cmp.Compare(k.place.tenant, other.place.tenant), cmp.Compare(k.place.env, other.place.env), cmp.Compare(k.place.cluster, other.place.cluster),
-		cmp.Compare(k.alert, other.alert), cmp.Compare(k.of, other.of), cmp.Compare(k.name, other.name))
+	if c := cmp.Or(cmp.Compare(k.name, other.name), cmp.Compare(k.alert, other.alert), cmp.Compare(k.of, other.of)); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(k.place.tenant, other.place.tenant), cmp.Compare(k.place.env, other.place.env), cmp.Compare(k.place.cluster, other.place.cluster))
 }
 
 // String names a kind as people do: the alert and what it is about.

@@ -106,10 +106,11 @@ func TestPutRemove(t *testing.T) {
 // batch is how many faults are taken in between two writes of their cases.
 const batch = 500
 
+const services = 2000
+
 // storm assigns n faults over a mesh of services, each calling three others.
-func storm(tb testing.TB, n int) *incident.Set {
+func storm(tb testing.TB, n int, onsets *incident.Onsets) *incident.Set {
 	tb.Helper()
-	const services = 2000
 	var edges []string
 	for i := range services {
 		for _, step := range []int{1, 7, 31} {
@@ -120,8 +121,7 @@ func storm(tb testing.TB, n int) *incident.Set {
 		edges = append(edges, fmt.Sprintf("s%d->hub", i))
 	}
 	g := graphOf(tb, edges...)
-	types := []heal.FaultType{heal.ErrorsRaised, heal.PerformanceDegradation, heal.ResourceExhaustion, heal.Unavailable, heal.Deadlock}
-	set := incident.NewSet(incident.Options{})
+	set := incident.NewSet(incident.Options{Onsets: onsets})
 	cases := map[heal.IncidentID]heal.Incident{}
 	changes := map[heal.IncidentID]*incident.Change{}
 	settle := func() {
@@ -134,12 +134,7 @@ func storm(tb testing.TB, n int) *incident.Set {
 		if i%batch == 0 {
 			settle()
 		}
-		// Names no edge has (every fifth) are unrelated entities.
-		name := fmt.Sprintf("s%d", i*7919%services)
-		if i%5 == 0 {
-			name = fmt.Sprintf("lone%d", i)
-		}
-		f := fault(types[i/services%len(types)], heal.ServiceID(name), start.Add(time.Duration(i)*time.Millisecond))
+		f := inStorm(i)
 		a := set.Assign(f, g, f.Began)
 		id := a.Join
 		if id == "" {
@@ -176,9 +171,20 @@ func storm(tb testing.TB, n int) *incident.Set {
 	return set
 }
 
+// inStorm is a fault of the storm. Names no edge has (every fifth) are unrelated
+// entities.
+func inStorm(i int) heal.Fault {
+	types := []heal.FaultType{heal.ErrorsRaised, heal.PerformanceDegradation, heal.ResourceExhaustion, heal.Unavailable, heal.Deadlock}
+	name := fmt.Sprintf("s%d", i*7919%services)
+	if i%5 == 0 {
+		name = fmt.Sprintf("lone%d", i)
+	}
+	return fault(types[i/services%len(types)], heal.ServiceID(name), start.Add(time.Duration(i)*time.Millisecond))
+}
+
 func TestStormOfTenThousand(t *testing.T) {
 	began := time.Now()
-	set := storm(t, 10_000)
+	set := storm(t, 10_000, incident.NewOnsets(incident.OnsetOptions{}))
 	took := time.Since(began)
 	t.Logf("10,000 faults in %d cases after %s", set.Len(), took)
 	if took > 30*time.Second { // seconds on an idle machine; far below what a quadratic scan takes
@@ -186,8 +192,40 @@ func TestStormOfTenThousand(t *testing.T) {
 	}
 }
 
+// BenchmarkStorm is 10,000 faults an operation: with nothing to learn from them,
+// for the first time, and where every kind began ten times before, apart or all
+// together.
 func BenchmarkStorm(b *testing.B) {
-	for b.Loop() {
-		storm(b, 10_000)
+	const n = 10_000
+	// before makes what is known when the storm comes.
+	before := func(apart time.Duration) *incident.Onsets {
+		onsets := incident.NewOnsets(incident.OnsetOptions{MaxKinds: 2 * n})
+		for day := range 10 {
+			for i := range n {
+				f := inStorm(i)
+				f.Began = f.Began.Add(-time.Duration(day+1)*24*time.Hour + time.Duration(i*7919%n)*apart/n)
+				onsets.Note(&f)
+			}
+		}
+		return onsets
+	}
+	for _, bb := range []struct {
+		name   string
+		onsets func() *incident.Onsets
+	}{
+		{"not learning", func() *incident.Onsets { return nil }},
+		{"new", func() *incident.Onsets { return incident.NewOnsets(incident.OnsetOptions{}) }},
+		{"known, apart", func() *incident.Onsets { return before(20 * time.Hour) }},
+		{"known, together", func() *incident.Onsets { return before(0) }},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				onsets := bb.onsets()
+				b.StartTimer()
+				b.ReportMetric(float64(storm(b, n, onsets).Len()), "cases")
+			}
+		})
 	}
 }

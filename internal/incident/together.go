@@ -59,7 +59,8 @@ func (s *Set) together(here place, f heal.Fault, g Graph, now time.Time) (Assign
 	}
 	learnt.tidy(now)
 	k := kindOf(&f)
-	if !learnt.knows(k) {
+	ours := learnt.known(k)
+	if ours == nil {
 		return Assignment{}, false
 	}
 	began := f.Began
@@ -70,17 +71,18 @@ func (s *Set) together(here place, f heal.Fault, g Graph, now time.Time) (Assign
 	var strongest bond
 	var role heal.Role
 	var tied map[heal.EntityID]bool
-	scanned, until := 0, began.Add(s.opts.Window).UnixNano()
-	for i := len(s.onsets) - 1; i >= 0 && scanned < maxScanned; i-- {
+	scanned, from, until := 0, began.Add(-s.opts.Window).UnixNano(), began.Add(s.opts.Window).UnixNano()
+	for i := len(s.onsets) - 1; i >= 0 && s.onsets[i].at >= from && scanned < maxScanned; i-- {
 		o := &s.onsets[i]
-		if o.at < began.Add(-s.opts.Window).UnixNano() {
-			break
+		if o.at > until || o.kind == k || o.of.place != here || s.stale(*o) {
+			continue
 		}
-		if o.at > until || o.kind == k || o.of.place != here || s.stale(*o) || !learnt.knows(o.kind) {
+		theirs := learnt.known(o.kind)
+		if theirs == nil {
 			continue
 		}
 		scanned++
-		b, ok := learnt.of(k, o.kind, time.Unix(0, min(began.UnixNano(), o.at)), now)
+		b, ok := learnt.bond(here, ours, theirs, earlier(began, o.at), now)
 		if !ok || best != nil && (b.sure < strongest.sure || b.sure == strongest.sure && o.of.id <= best.of.id) {
 			continue
 		}
@@ -95,9 +97,11 @@ func (s *Set) together(here place, f heal.Fault, g Graph, now time.Time) (Assign
 		return Assignment{}, false
 	}
 	a := s.tie(best.of, f, role, strongest.sure, "", "", nil, now)
-	a.Reasons[0] = learnt.reason(k, best.kind, strongest, now)
+	a.Reasons[0] = learnt.reason(k, best.kind, strongest, earlier(began, best.at), now)
 	return a, true
 }
+
+func earlier(t time.Time, nanos int64) time.Time { return time.Unix(0, min(t.UnixNano(), nanos)) }
 
 // part is what the fault would be in the case of an onset, false if it has no
 // place there. It is primary only if it usually begins before what the case stands

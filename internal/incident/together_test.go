@@ -253,23 +253,25 @@ func FuzzLearn(f *testing.F) {
 	})
 }
 
-// TestBusyHoursTeachLess: four of four within hours in which much else began is
-// no wonder among many kinds, and needs more times to be believed.
+// TestBusyHoursTeachLess: four of four within minutes, in hours in which much else
+// began, is no wonder among many kinds, and needs more times to be believed. Four
+// of four within seconds is one.
 func TestBusyHoursTeachLess(t *testing.T) {
 	for _, tt := range []struct {
 		kinds, times int
+		apart        time.Duration
 		want         bool
-	}{{2, 4, true}, {20, 4, false}, {20, 7, true}} {
+	}{{2, 4, 3 * time.Minute, true}, {20, 4, 3 * time.Minute, false}, {20, 7, 3 * time.Minute, true}, {20, 4, 3 * time.Second, true}} {
 		onsets := incident.NewOnsets(incident.OnsetOptions{})
 		for i := range tt.times {
 			hour := start.Add(time.Duration(i) * day)
 			for k := range tt.kinds {
-				f := kindFault(k, hour.Add(time.Duration(k/2*7%60)*time.Minute))
+				f := kindFault(k, hour.Add(time.Duration(k/2*7%60)*time.Minute+time.Duration(k%2)*tt.apart))
 				onsets.Note(&f)
 			}
 		}
 		if got := tied(onsets, 0, 1, start.Add(8*day)); got != tt.want {
-			t.Errorf("%d times, %d kinds in the same hours: got tied %v, want %v", tt.times, tt.kinds, got, tt.want)
+			t.Errorf("%d times %s apart, %d kinds in the same hours: got tied %v, want %v", tt.times, tt.apart, tt.kinds, got, tt.want)
 		}
 	}
 }
