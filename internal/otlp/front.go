@@ -28,11 +28,11 @@ func newFront(s *Server, addr net.Addr) *front {
 	return f
 }
 
-// Serve accepts connections until Stop. What is given to net/http is closed when
-// it ends.
-func (f *front) Serve(ctx context.Context, l net.Listener) error {
-	defer func() { _ = f.others.Close() }() // has no error
-	return f.Server.Serve(ctx, l)
+// Stop stops as accept.Server does. Until then connections can be given to
+// net/http, which must serve for as long.
+func (f *front) Stop(ctx context.Context) {
+	f.Server.Stop(ctx)
+	_ = f.others.Close() // has no error
 }
 
 // handoff is the listener through which net/http gets connections.
@@ -47,11 +47,11 @@ func newHandoff(addr net.Addr) *handoff {
 	return &handoff{addr: addr, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// give passes a connection on, or closes it if nobody serves any more.
-func (h *handoff) give(c net.Conn) {
+// give passes a connection on, or closes it if ctx ends before somebody takes it.
+func (h *handoff) give(ctx context.Context, c net.Conn) {
 	select {
 	case h.conns <- c:
-	case <-h.closed:
+	case <-ctx.Done():
 		_ = c.Close()
 	}
 }

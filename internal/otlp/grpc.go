@@ -124,7 +124,8 @@ func (s *Server) refuseGRPC(ctx context.Context, sig Signal, err error) *unary.S
 	return out
 }
 
-// authenticate gives the token of an Authorization header to the hook.
+// authenticate gives the token of an Authorization header to the hook, which has
+// the time that the Sink has.
 func (s *Server) authenticate(ctx context.Context, header string) error {
 	if s.opts.Authenticate == nil {
 		return nil
@@ -133,6 +134,8 @@ func (s *Server) authenticate(ctx context.Context, header string) error {
 	if scheme, rest, ok := strings.Cut(header, " "); ok && strings.EqualFold(scheme, "bearer") {
 		token = strings.TrimSpace(rest)
 	}
+	ctx, cancel := within(ctx, s.opts.SinkTimeout)
+	defer cancel()
 	if err := s.opts.Authenticate(ctx, token); err != nil {
 		return unauthenticated{err}
 	}

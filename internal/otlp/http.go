@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"mime"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -31,6 +32,15 @@ func (s *Server) httpServer() *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    s.opts.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				s.others.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				s.others.Add(-1)
+			case http.StateActive, http.StateIdle:
+			}
+		},
 	}
 }
 
@@ -66,7 +76,15 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request, sig Signal) {
 		return
 	}
 	w.Header().Set("Content-Type", enc.contentType())
+	s.mayEnd(w)
 	_, _ = w.Write(resp) // a sender that has gone away sends again
+}
+
+// mayEnd tells a sender that its connection ends, if the server stops.
+func (s *Server) mayEnd(w http.ResponseWriter) {
+	if s.stopping.Load() {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 func (s *Server) tryHTTP(w http.ResponseWriter, r *http.Request, sig Signal, enc format) ([]byte, error) {
@@ -191,6 +209,7 @@ func (s *Server) refuse(w http.ResponseWriter, enc format, st *status.Status, co
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	w.Header().Set("Content-Type", enc.contentType())
+	s.mayEnd(w)
 	w.WriteHeader(code)
 	_, _ = w.Write(body)
 }

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,11 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/homeostat/homeostat/internal/otlp/accept"
 )
 
 // What a connection reads into. Its own buffer holds the head of a request and
@@ -34,6 +38,11 @@ const (
 	writeTimeout = 30 * time.Second // an answer is a few hundred bytes
 )
 
+// lastCall is how long a connection without a request waits for another when the
+// server stops: a sender that sends one after the other is told with its answer
+// that the connection ends, and loses none.
+const lastCall = 100 * time.Millisecond
+
 // plainConn is a connection that has made plain requests only so far.
 type plainConn struct {
 	net.Conn
@@ -45,7 +54,11 @@ type plainConn struct {
 
 	idle                  atomic.Bool // waits for the first byte of a request
 	stopping              atomic.Bool
+	mu                    sync.Mutex
+	given                 bool // it is somebody else's; behind the lock
 	served                bool // there was a request
+	trimmed               bool // there was an empty line before the one that comes
+	last                  bool // the sender was told that the connection ends
 	now                   time.Time
 	readUntil, writeUntil time.Time // as far as set
 
@@ -57,18 +70,23 @@ type plainConn struct {
 // Serve answers requests, until one comes that is not plain.
 func (c *plainConn) Serve(ctx context.Context) {
 	if given := c.serve(ctx); given != nil {
-		c.front.others.give(given)
+		c.front.others.give(ctx, given)
 		return
 	}
 	c.release()
+	if c.last {
+		accept.Linger(c.Conn)
+	}
 	_ = c.Close() // nobody is left to be told
 }
 
-// Drain ends the connection unless it is within a request.
+// Drain ends the connection with the next answer, or if there comes no request.
 func (c *plainConn) Drain() {
 	c.stopping.Store(true)
-	if c.idle.Load() {
-		_ = c.SetReadDeadline(time.Unix(1, 0)) // wakes it; one that was closed needs no waking
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle.Load() && !c.given {
+		_ = c.SetReadDeadline(time.Now().Add(lastCall)) // one that was closed fails at its next read
 	}
 }
 
@@ -79,25 +97,28 @@ func (c *plainConn) serve(ctx context.Context) (given net.Conn) {
 	for c.now = time.Now(); c.wait(); {
 		head, plain := readPlainHead(c.buf[:c.n])
 		if plain {
-			plain = head.length <= s.opts.MaxRequestBytes && s.authenticate(ctx, string(head.authorization)) == nil
+			plain = head.size <= s.opts.MaxHeaderBytes && head.length <= s.opts.MaxRequestBytes && s.authenticate(ctx, string(head.authorization)) == nil
 		}
 		if !plain {
-			if c.SetDeadline(time.Time{}) != nil {
-				return nil // it is closed
-			}
 			return c.give()
 		}
 		s.stats[head.sig].requests.Add(1)
 		if !c.request(ctx, &head) {
 			return nil
 		}
-		c.served = true
+		c.served, c.trimmed = true, false
 	}
 	return nil
 }
 
-// give gives the connection away, with what was read of it.
-func (c *plainConn) give() *givenConn {
+// give gives the connection away, with what was read of it; nil if it is closed.
+func (c *plainConn) give() net.Conn {
+	c.mu.Lock()
+	c.given = true
+	c.mu.Unlock()
+	if c.SetDeadline(time.Time{}) != nil {
+		return nil
+	}
 	g := &givenConn{Conn: c.Conn, buf: c.buf, unread: c.buf[:c.n]}
 	if c.taken {
 		g.free = c.front.server.giveBack
@@ -109,7 +130,7 @@ func (c *plainConn) give() *givenConn {
 // wait waits for the beginning of a request, unless there is one. It gives
 // false if there comes none.
 func (c *plainConn) wait() bool {
-	for c.n == 0 {
+	for c.trim(); c.n == 0; c.trim() {
 		limit := idleTimeout
 		switch {
 		case c.taken:
@@ -123,22 +144,29 @@ func (c *plainConn) wait() bool {
 		}
 		c.idle.Store(true)
 		if c.stopping.Load() {
-			return false
+			c.setRead(time.Now().Add(lastCall))
 		}
 		n, err := c.Read(c.buf)
 		c.idle.Store(false)
 		c.n = n
-		switch {
+		switch late := errors.Is(err, os.ErrDeadlineExceeded); {
 		case n > 0:
-			return true
-		case c.taken && errors.Is(err, os.ErrDeadlineExceeded): // who pauses keeps no more than its own buffer
+		case late && c.taken && !c.stopping.Load(): // who pauses keeps no more than its own buffer
 			c.release()
 			c.now = time.Now()
 		case err != nil:
 			return false
 		}
 	}
-	return !c.stopping.Load()
+	return true
+}
+
+// trim takes an empty line away, of which there may be one before a request.
+func (c *plainConn) trim() {
+	if !c.trimmed && bytes.HasPrefix(c.buf[:c.n], []byte("\r\n")) {
+		c.trimmed = true
+		c.n = copy(c.buf, c.buf[2:c.n])
+	}
 }
 
 func (c *plainConn) setRead(until time.Time) {
@@ -154,9 +182,7 @@ func (c *plainConn) request(ctx context.Context, head *plainHead) bool {
 	if err := c.receive(total); err != nil {
 		c.n = 0
 		c.release() // before the answer: who has it may ask for the memory
-		c.refuse(ctx, head.sig, err, true)
-		c.linger()
-		return false
+		return c.refuse(ctx, head.sig, err, true)
 	}
 	var ok bool
 	if resp, err := s.take(ctx, head.sig, c.buf[head.size:total:total]); err != nil {
@@ -263,12 +289,14 @@ func (c *plainConn) refuse(ctx context.Context, sig Signal, err error, last bool
 	if err != nil {
 		body = nil // the code says the most of it
 	}
-	return c.reply(code, retry, body, last) && !last
+	return c.reply(code, retry, body, last)
 }
 
-// reply writes an answer, all of it at once.
+// reply writes an answer, all of it at once. It gives false if it is the last, or
+// cannot be written.
 func (c *plainConn) reply(code int, retry time.Duration, body []byte, last bool) bool {
 	c.now = time.Now()
+	c.last = last || c.stopping.Load()
 	if second := c.now.Unix(); second != c.dated {
 		c.dated = second
 		c.now.UTC().AppendFormat(c.date[:0], http.TimeFormat)
@@ -285,7 +313,7 @@ func (c *plainConn) reply(code int, retry time.Duration, body []byte, last bool)
 	if retry > 0 {
 		b = fmt.Appendf(b, "Retry-After: %d\r\n", int(math.Ceil(retry.Seconds())))
 	}
-	if last {
+	if c.last {
 		b = append(b, "Connection: close\r\n"...)
 	}
 	b = append(append(b, "\r\n"...), body...)
@@ -297,19 +325,5 @@ func (c *plainConn) reply(code int, retry time.Duration, body []byte, last bool)
 		}
 	}
 	_, err := c.Write(b) // a sender that has gone away sends again
-	return err == nil
-}
-
-// The end of a connection whose request was answered before it was read: closed
-// at once, what comes in would destroy the answer.
-const (
-	lingerFor   = 500 * time.Millisecond
-	lingerBytes = 256 << 10
-)
-
-func (c *plainConn) linger() {
-	if closeWrite(c.Conn) != nil || c.SetReadDeadline(time.Now().Add(lingerFor)) != nil {
-		return
-	}
-	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever it is
+	return err == nil && !c.last
 }

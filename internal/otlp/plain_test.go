@@ -40,7 +40,8 @@ func send(t *testing.T, to io.Writer, text string) {
 	}
 }
 
-// answerOf reads one answer.
+// answerOf reads one answer. What it says of the end of the connection is put back
+// where net/http took it from.
 func answerOf(t *testing.T, from *bufio.Reader) reply {
 	t.Helper()
 	resp, err := http.ReadResponse(from, &http.Request{Method: http.MethodPost})
@@ -48,6 +49,9 @@ func answerOf(t *testing.T, from *bufio.Reader) reply {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.Close {
+		resp.Header.Set("Connection", "close")
+	}
 	body, err := io.ReadAll(resp.Body)
 	return reply{resp.StatusCode, resp.Header, must(t, body, err)}
 }

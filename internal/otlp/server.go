@@ -9,9 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
-	"github.com/homeostat/homeostat/internal/otlp/unary"
 )
 
 // Addrs are the addresses a Server is bound to.
@@ -32,6 +32,8 @@ type Server struct {
 	buffers  bufferPool
 	held     atomic.Int64 // bytes of requests being read or handed over
 	stats    [len(signals)]counters
+	others   atomic.Int64 // connections that net/http serves
+	stopping atomic.Bool
 
 	grpcListener, httpListener net.Listener
 }
@@ -91,7 +93,8 @@ func (s *Server) Addrs() Addrs {
 }
 
 // Run serves until ctx ends, then lets requests in flight finish within
-// StopTimeout. It binds first if Listen was not called.
+// StopTimeout. When it returns, the Sink takes nothing any more. It binds first if
+// Listen was not called.
 func (s *Server) Run(ctx context.Context) error {
 	if s.grpcListener == nil && s.httpListener == nil {
 		if err := s.Listen(); err != nil {
@@ -113,7 +116,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 
 	failed := make(chan error, 3)
-	var serving sync.WaitGroup
+	var serving, servingHTTP sync.WaitGroup
 	if plain != nil {
 		serving.Go(func() { failed <- plain.Serve(context.WithoutCancel(ctx), s.httpListener) })
 	}
@@ -121,7 +124,7 @@ func (s *Server) Run(ctx context.Context) error {
 		serving.Go(func() { failed <- grpcServer.Serve(context.WithoutCancel(ctx), s.grpcListener) })
 	}
 	if httpListener != nil {
-		serving.Go(func() { failed <- serveHTTP(httpListener) })
+		servingHTTP.Go(func() { failed <- serveHTTP(httpListener) })
 	}
 
 	var err error
@@ -130,25 +133,40 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve OTLP: %w", err)
 	}
-	s.stop(grpcServer, httpServer, plain)
+	s.stopping.Store(true)
+	grace, cancel := context.WithTimeout(context.Background(), s.opts.StopTimeout)
+	defer cancel()
+	if s.grpcListener != nil {
+		serving.Go(func() { grpcServer.Stop(grace) })
+	}
+	if httpListener != nil {
+		serving.Go(func() {
+			if plain != nil {
+				plain.Stop(grace) // connections are given to net/http until then
+			} else {
+				_ = httpListener.Close() // what was accepted is served
+			}
+			servingHTTP.Wait()
+			s.stopHTTP(grace, httpServer)
+		})
+	}
 	serving.Wait()
+	for range cap(s.inflight) { // what net/http was made to cut may still be with the Sink
+		s.inflight <- struct{}{}
+	}
 	return err
 }
 
-func (s *Server) stop(grpcServer *unary.Server, httpServer *http.Server, plain *front) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.opts.StopTimeout)
-	defer cancel()
-	var stopping sync.WaitGroup
-	if plain != nil {
-		stopping.Go(func() { plain.Stop(ctx) })
-	}
-	stopping.Go(func() {
-		if err := httpServer.Shutdown(ctx); err != nil {
-			_ = httpServer.Close() // time is up: what is in flight is cut
+// stopHTTP stops net/http, which accepts no more. Senders learn with their next
+// answers that their connections end.
+func (s *Server) stopHTTP(ctx context.Context, httpServer *http.Server) {
+	if s.others.Load() > 0 {
+		select {
+		case <-time.After(lastCall):
+		case <-ctx.Done():
 		}
-	})
-	if s.grpcListener != nil {
-		stopping.Go(func() { grpcServer.Stop(ctx) })
 	}
-	stopping.Wait()
+	if err := httpServer.Shutdown(ctx); err != nil {
+		_ = httpServer.Close() // time is up: what is in flight is cut
+	}
 }
