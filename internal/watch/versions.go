@@ -120,11 +120,10 @@ func (v *Versions) Seen(service, version string, at, now time.Time) {
 		v.seen, v.fresh = true, true
 		return
 	}
-	if _, known := k.seen[version]; !known {
-		v.fresh = true
-	}
-	v.seen = true
+	_, before := k.seen[version]
 	r, found, mixed := k.see(version, at)
+	_, after := k.seen[version]
+	v.seen, v.fresh = true, v.fresh || after && !before
 	switch {
 	case mixed:
 		v.stats.Mixed++
