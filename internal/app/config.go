@@ -80,10 +80,10 @@ type OIDCConfig struct {
 	ClientSecret string `yaml:"client_secret_file" doc:"File with the client's secret; empty: a public client."`
 	PageURL      string `yaml:"page_url" doc:"Address of this page as browsers know it, as in https://homeostat.example.com."`
 	Name         string `yaml:"name" doc:"On the button; empty: the issuer's host."`
-	Claim        string `yaml:"claim" doc:"Which claim of the identity token names the principal; empty: email, which the issuer must have verified."`
+	Claim        string `yaml:"claim" doc:"Which claim names the principal, in the identity token or, if it is not there, at the user info endpoint; empty: email, which the issuer must have verified."`
 
 	Groups      map[string]string `yaml:"groups" doc:"Group to the role it stands for: who is no principal here has the highest role of their groups, everywhere." oneof:"viewer,approver,operator,admin"`
-	GroupsClaim string            `yaml:"groups_claim" doc:"Which claim of the identity token lists the groups; empty: groups."`
+	GroupsClaim string            `yaml:"groups_claim" doc:"Which claim lists the groups, in the identity token or, if it is not there, at the user info endpoint; empty: groups."`
 }
 
 // TLSConfig names a certificate and its key; both or neither.

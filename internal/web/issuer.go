@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -17,8 +18,9 @@ import (
 )
 
 // Issuer signs people in elsewhere, by OpenID Connect: the authorization code
-// flow with PKCE. It says who somebody is and in which groups; what they may do
-// is said here.
+// flow with PKCE. It says who somebody is and in which groups, by its identity
+// token or, where that has no such claim, by its user info endpoint; what they may
+// do is said here.
 type Issuer struct {
 	URL          string // as its discovery document says
 	ClientID     string
@@ -27,6 +29,9 @@ type Issuer struct {
 	Name         string // on the button; default its host
 	Claim        string // that names the principal; default email
 	Groups       string // claim with the groups; empty: groups are not asked for
+
+	Wait time.Duration // bounds every call to it; default 10 s
+
 	// Enter makes a token for a session, good until then. Kind NotFound means
 	// that they are nobody here.
 	Enter func(ctx context.Context, who Person, until time.Time) (string, error)
@@ -51,6 +56,8 @@ const (
 	attemptLife = 10 * time.Minute
 	// issuerWait bounds every call to the issuer.
 	issuerWait = 10 * time.Second
+	// issuerAnswer is how long an answer of the issuer may be, in bytes.
+	issuerAnswer = 1 << 20
 	// maxName is the longest name of a principal, in bytes.
 	maxName = 64
 	// maxGroups is how many groups of somebody are looked at.
@@ -83,7 +90,8 @@ func newAbroad(i Issuer) (*abroad, error) {
 	if i.Claim == "" {
 		i.Claim = "email"
 	}
-	return &abroad{Issuer: i, client: &http.Client{Timeout: issuerWait}}, nil
+	i.Wait = cmp.Or(i.Wait, issuerWait)
+	return &abroad{Issuer: i, client: &http.Client{Timeout: i.Wait, Transport: bounded{http.DefaultTransport}}}, nil
 }
 
 // provider asks the issuer what it can, until it answered once.
@@ -205,7 +213,7 @@ func (a *abroad) personOf(ctx context.Context, code string, begun attempt) (Pers
 	if err != nil {
 		return Person{}, err
 	}
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, a.client), issuerWait)
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, a.client), a.Wait)
 	defer cancel()
 	got, err := a.config(p).Exchange(ctx, code, oauth2.VerifierOption(begun.Verifier))
 	if err != nil {
@@ -226,12 +234,15 @@ func (a *abroad) personOf(ctx context.Context, code string, begun attempt) (Pers
 	if err := token.Claims(&claims); err != nil {
 		return Person{}, heal.Errorf(heal.Denied, op, "its identity token cannot be read: %w", err)
 	}
+	if err := a.complete(ctx, p, got, token.Subject, claims); err != nil {
+		return Person{}, heal.Wrap(op, err)
+	}
 	name, _ := claims[a.Claim].(string)
+	if name == "" || len(name) > maxName {
+		return Person{}, heal.Errorf(heal.Denied, op, "it names no %s of 1 to %d bytes", a.Claim, maxName)
+	}
 	if verified, _ := claims["email_verified"].(bool); a.Claim == "email" && !verified {
 		return Person{}, heal.Errorf(heal.Denied, op, "it does not vouch for the address %.80s", name)
-	}
-	if name == "" || len(name) > maxName {
-		return Person{}, heal.Errorf(heal.Denied, op, "its identity token has no %s of 1 to %d bytes", a.Claim, maxName)
 	}
 	return Person{Name: strings.ToLower(name), Groups: textsOf(claims[a.Groups])}, nil
 }

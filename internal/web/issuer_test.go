@@ -35,7 +35,7 @@ func (h *house) abroad(t *testing.T, issuer string) *house {
 	page, err := web.New(web.Options{
 		Door: h.Handler, Key: []byte(strings.Repeat("k", web.KeyBytes)), Clock: func() time.Time { return out.now }, Logger: slog.New(slog.DiscardHandler),
 		Issuer: &web.Issuer{
-			URL: issuer, ClientID: "page", Page: "http://page.example", Name: "the issuer", Groups: "teams",
+			URL: issuer, Wait: h.wait, ClientID: "page", Page: "http://page.example", Name: "the issuer", Groups: "teams",
 			Enter: func(ctx context.Context, who web.Person, until time.Time) (string, error) {
 				return accounts.Visit(ctx, who.Name, auth.RolesOf(who.Groups, stand), until)
 			},
@@ -127,8 +127,9 @@ type issuer struct {
 	*httptest.Server
 	t      *testing.T
 	key    *ecdsa.PrivateKey
-	claims map[string]any // of the next sign-in
-	begun  url.Values     // what the page asked for
+	claims map[string]any   // of the next sign-in
+	info   http.HandlerFunc // its user info endpoint; nil: it has none
+	begun  url.Values       // what the page asked for
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -141,11 +142,16 @@ func newIssuer(t *testing.T) *issuer {
 	mux.Handle("/keys", keys)
 	mux.HandleFunc("/token", i.token)
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{
+		can := map[string]any{
 			"issuer": i.URL, "authorization_endpoint": i.URL + "/auth", "token_endpoint": i.URL + "/token", "jwks_uri": i.URL + "/keys",
 			"response_types_supported": []string{"code"}, "id_token_signing_alg_values_supported": []string{"ES256"}, "scopes_supported": []string{"openid", "groups"},
-		})
+		}
+		if i.info != nil {
+			can["userinfo_endpoint"] = i.URL + "/me"
+		}
+		answer(w, can)
 	})
+	mux.HandleFunc("/me", func(w http.ResponseWriter, r *http.Request) { i.info(w, r) })
 	i.Server = httptest.NewServer(mux)
 	keys.SetIssuer(i.URL)
 	t.Cleanup(i.Close)
@@ -179,7 +185,86 @@ func (i *issuer) signIn(b *browser, email string, groups any) reply {
 		"iss": i.URL, "aud": "page", "sub": email, "email": email, "email_verified": true, "nonce": i.begun.Get("nonce"),
 		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(), "teams": groups,
 	}
+	for name, claim := range i.claims {
+		if claim == absent && name != "sub" {
+			delete(i.claims, name)
+		}
+	}
 	return b.get("/sign-in/oidc/back?code=c&state=" + i.begun.Get("state"))
+}
+
+// absent is a claim that an identity token does not have.
+const absent = "absent"
+
+// TestSignInByUserInfo: what the identity token does not say is asked for at the
+// user info endpoint, and nobody is signed in by what is not theirs or does not
+// end.
+func TestSignInByUserInfo(t *testing.T) {
+	said := func(claims map[string]any) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer a" {
+				http.Error(w, "whose?", http.StatusUnauthorized)
+				return
+			}
+			answer(w, claims)
+		}
+	}
+	const alice = "alice@example.com"
+	tests := []struct {
+		name   string
+		email  string // of the identity token
+		groups any    // of the identity token
+		info   http.HandlerFunc
+		want   string // who is signed in, and as what
+		status int    // if nobody is
+		says   string // then
+	}{
+		{name: "groups", email: alice, groups: absent, info: said(map[string]any{"sub": alice, "teams": []string{"sre"}}), want: alice + " operator"},
+		{name: "the token's groups, if it has any", email: alice, groups: []string{"staff"}, info: said(map[string]any{"sub": alice, "teams": []string{"sre"}}), want: alice + " viewer"},
+		{name: "the token's groups, if there are none", email: alice, groups: []string{}, info: said(map[string]any{"sub": alice, "teams": []string{"sre"}}), status: 401, says: "no group of theirs"},
+		{name: "no groups there either", email: alice, groups: absent, info: said(map[string]any{"sub": alice}), status: 401, says: "no group of theirs"},
+		{name: "no such endpoint", email: alice, groups: absent, status: 401, says: "no group of theirs"},
+		{name: "name and groups", email: absent, groups: absent, info: said(map[string]any{"sub": absent, "email": "Alice@example.com", "email_verified": true, "teams": "sre"}), want: alice + " operator"},
+		{name: "an address that is not verified", email: absent, groups: absent, info: said(map[string]any{"sub": absent, "email": alice, "teams": "sre"}), status: 401, says: "does not vouch for the address " + alice},
+		{name: "another's address is not vouched for", email: alice, groups: absent, info: said(map[string]any{"sub": alice, "email": "root@example.com", "email_verified": true, "teams": "sre"}), want: alice + " operator"},
+		{name: "no name at all", email: absent, groups: absent, info: said(map[string]any{"sub": absent, "teams": "sre"}), status: 401, says: "names no email"},
+		{name: "of somebody else", email: alice, groups: absent, info: said(map[string]any{"sub": "bob@example.com", "teams": []string{"sre"}}), status: 401, says: "speaks of somebody else"},
+		{name: "of nobody", email: alice, groups: absent, info: said(map[string]any{"teams": []string{"sre"}}), status: 401, says: "speaks of somebody else"},
+		{name: "refused", email: alice, groups: absent, info: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, status: 503, says: "does not work now"},
+		{name: "no JSON", email: alice, groups: absent, info: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, status: 503, says: "does not work now"},
+		{name: "without end", email: alice, groups: absent, info: func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"sub":"` + alice + `","teams":["sre"],"more":"` + strings.Repeat("x", 2<<20) + `"}`))
+		}, status: 503, says: "does not work now"},
+		{name: "never", email: alice, groups: absent, info: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, status: 503, says: "does not work now"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			i := newIssuer(t)
+			i.info = tt.info
+			h := open(t)
+			if tt.name == "never" {
+				h.wait = 2 * time.Second
+			}
+			b := h.abroad(t, i.URL).browser(t)
+			got := i.signIn(b, tt.email, tt.groups)
+			if tt.want == "" {
+				if got.status != tt.status || !strings.Contains(got.body, tt.says) {
+					t.Errorf("got %d, want %d with %q: %s", got.status, tt.status, tt.says, got.body)
+				}
+				if again := b.get("/runs"); again.status != 303 {
+					t.Errorf("signed in all the same: %d", again.status)
+				}
+				return
+			}
+			if got.status != 303 {
+				t.Fatalf("got %d: %s", got.status, got.body)
+			}
+			found := may.FindStringSubmatch(b.get("/runs").body)
+			if found == nil || found[1]+" "+found[2] != tt.want {
+				t.Errorf("got %q, want %q", found, tt.want)
+			}
+		})
+	}
 }
 
 // may is what the page says its visitor is.

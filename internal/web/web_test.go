@@ -30,6 +30,7 @@ type house struct {
 	*apitest.House
 	base string
 	now  time.Time
+	wait time.Duration // of calls to an issuer; 0: as long as usual
 }
 
 func open(t testing.TB) *house {

@@ -266,18 +266,21 @@ async function restart() {
   }
 }
 
-// elsewhere signs people in by an issuer.
-async function elsewhere() {
+// elsewhere signs people in by an issuer, which conforms or tells more than it
+// must.
+async function elsewhere(conforms) {
   const [port] = await freePorts(1);
   const server = await own(binary, (dir, base) => {
     writeFileSync(join(dir, 'client.secret'), client.secret, { mode: 0o600 });
     return `page: {oidc: {issuer: "http://127.0.0.1:${port}", client_id: ${client.id}, client_secret_file: ${dir}/client.secret, page_url: "${base}", name: the company, groups: {sre: operator}}}\n`;
   });
-  const other = await issuer(port, `${server.base}/sign-in/oidc/back`);
+  const other = await issuer(port, `${server.base}/sign-in/oidc/back`, conforms);
+  const came = [];
   try {
     await call(server, 'POST', '/principals/alice@example.com', { grants: [{ role: 'approver' }] });
     const come = async (name) => {
       const v = await viewer(name, server.base);
+      came.push(v);
       await v.page.goto(`${server.base}/runs`);
       v.abroad = true; // what the issuer's own pages do is not the page's
       await v.page.getByRole('link', { name: 'Sign in by the company' }).click();
@@ -317,8 +320,9 @@ async function elsewhere() {
       await v.page.goto(`${server.base}/runs`);
       await v.page.waitForURL(/sign-in/);
     }
-    say('who is nobody here, or not verified there, stays outside');
+    say(`who is nobody here, or not verified there, stays outside; the claims are ${conforms ? 'at the user info endpoint' : 'in the identity token'}`);
   } finally {
+    for (const v of came) await v.context.close();
     await other.stop();
     await server.down();
     server.remove();
@@ -349,7 +353,8 @@ try {
   const { open } = await heal(server);
   await after(server, open);
   await restart();
-  await elsewhere();
+  await elsewhere(false);
+  await elsewhere(true);
 } catch (e) {
   complaints.push(e.stack);
 } finally {
