@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"mime"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -32,15 +31,7 @@ func (s *Server) httpServer() *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    s.opts.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
-		ConnState: func(_ net.Conn, state http.ConnState) {
-			switch state {
-			case http.StateNew:
-				s.others.Add(1)
-			case http.StateClosed, http.StateHijacked:
-				s.others.Add(-1)
-			case http.StateActive, http.StateIdle:
-			}
-		},
+		ConnState:         s.others.set,
 	}
 }
 

@@ -3,10 +3,12 @@ package otlp
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 )
@@ -42,9 +45,14 @@ type try func(ctx context.Context, number string) error
 
 var errRetry = errors.New("to be sent again")
 
-func overGRPC(t *testing.T, addr string) try {
+// overGRPC speaks over TLS if trusted is not nil.
+func overGRPC(t *testing.T, addr string, trusted *tls.Config) try {
 	t.Helper()
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})),
+	secured := insecure.NewCredentials()
+	if trusted != nil {
+		secured = credentials.NewTLS(trusted)
+	}
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(secured), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1, MaxDelay: 5 * time.Millisecond}, MinConnectTimeout: 10 * time.Second}))
 	if err != nil {
 		t.Fatal(err)
@@ -59,12 +67,17 @@ func overGRPC(t *testing.T, addr string) try {
 	}
 }
 
-func overHTTP(t *testing.T, addr, coding string) try {
+// overHTTP is like overGRPC; over TLS it speaks HTTP/2 if it is told to.
+func overHTTP(t *testing.T, addr, coding string, trusted *tls.Config, second bool) try {
 	t.Helper()
-	transport := &http.Transport{}
+	transport := &http.Transport{TLSClientConfig: trusted.Clone(), ForceAttemptHTTP2: second}
+	scheme := "http://"
+	if trusted != nil {
+		scheme = "https://"
+	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return func(ctx context.Context, number string) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/v1/logs", bytes.NewReader(pack(t, coding, []byte(number))))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+addr+"/v1/logs", bytes.NewReader(pack(t, coding, []byte(number))))
 		if err != nil {
 			return err
 		}
@@ -94,11 +107,22 @@ func overHTTP(t *testing.T, addr, coding string) try {
 // addresses while senders go on: what was answered with success was taken, and
 // whatever failed asks to be sent again.
 func TestARestartUnderLoadLosesNothing(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { restart(t, nil, nil) })
+	t.Run("TLS", func(t *testing.T) {
+		certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate and the client that trusts it
+		defer certified.Close()
+		transport, _ := certified.Client().Transport.(*http.Transport)
+		restart(t, &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}, transport.TLSClientConfig)
+	})
+}
+
+func restart(t *testing.T, secure, trusted *tls.Config) {
+	t.Helper()
 	var taken sync.Map
 	addrs := Addrs{GRPC: "127.0.0.1:0", HTTP: "127.0.0.1:0"}
 	start := func() (stop func()) {
 		sink := &ledger{t: t, taken: &taken}
-		s := NewRaw(Options{GRPCAddr: addrs.GRPC, HTTPAddr: addrs.HTTP}, sink)
+		s := NewRaw(Options{GRPCAddr: addrs.GRPC, HTTPAddr: addrs.HTTP, TLS: secure}, sink)
 		if err := s.Listen(); err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +139,10 @@ func TestARestartUnderLoadLosesNothing(t *testing.T) {
 		}
 	}
 	stop := start()
-	tries := []try{overGRPC(t, addrs.GRPC), overGRPC(t, addrs.GRPC), overHTTP(t, addrs.HTTP, ""), overHTTP(t, addrs.HTTP, "gzip")}
+	tries := []try{
+		overGRPC(t, addrs.GRPC, trusted), overGRPC(t, addrs.GRPC, trusted),
+		overHTTP(t, addrs.HTTP, "", trusted, false), overHTTP(t, addrs.HTTP, "gzip", trusted, true),
+	}
 	tries = append(tries, tries...) // connections that are shared, too
 
 	var sending sync.WaitGroup
@@ -133,6 +160,7 @@ func TestARestartUnderLoadLosesNothing(t *testing.T) {
 					}
 				case errors.Is(err, errRetry):
 					failed.Add(1)
+					<-time.After(time.Millisecond) // as a sender would
 				default:
 					t.Errorf("number %s: got %v, want success or to be asked for a retry", number, err)
 				}

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/homeostat/homeostat/internal/heal"
 )
@@ -32,7 +30,7 @@ type Server struct {
 	buffers  bufferPool
 	held     atomic.Int64 // bytes of requests being read or handed over
 	stats    [len(signals)]counters
-	others   atomic.Int64 // connections that net/http serves
+	others   others
 	stopping atomic.Bool
 
 	grpcListener, httpListener net.Listener
@@ -155,18 +153,4 @@ func (s *Server) Run(ctx context.Context) error {
 		s.inflight <- struct{}{}
 	}
 	return err
-}
-
-// stopHTTP stops net/http, which accepts no more. Senders learn with their next
-// answers that their connections end.
-func (s *Server) stopHTTP(ctx context.Context, httpServer *http.Server) {
-	if s.others.Load() > 0 {
-		select {
-		case <-time.After(lastCall):
-		case <-ctx.Done():
-		}
-	}
-	if err := httpServer.Shutdown(ctx); err != nil {
-		_ = httpServer.Close() // time is up: what is in flight is cut
-	}
 }

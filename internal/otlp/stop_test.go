@@ -3,9 +3,12 @@ package otlp
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -141,6 +144,52 @@ func TestASinkIsLeftBeforeRunReturns(t *testing.T) {
 			if !sink.left {
 				t.Error("got the end of Run before the sink was left")
 			}
+		})
+	}
+}
+
+// TestConnectionsWithoutARequestHoldUpNoStop has senders connect over TLS and say
+// nothing of a request, or nothing at all.
+func TestConnectionsWithoutARequestHoldUpNoStop(t *testing.T) {
+	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate and the client that trusts it
+	defer certified.Close()
+	transport, _ := certified.Client().Transport.(*http.Transport)
+	for _, handshake := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewRaw(Options{TLS: &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}}, &texts{})
+			grpcPipes, httpPipes := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}, &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+			s.grpcListener, s.httpListener = grpcPipes, httpPipes
+			ctx, cancel := context.WithCancel(t.Context())
+			over := make(chan error, 1)
+			go func() { over <- s.Run(ctx) }()
+			var reading sync.WaitGroup
+			for _, l := range []*pipes{grpcPipes, httpPipes} {
+				c, theirs := net.Pipe()
+				defer c.Close()
+				l.conns <- theirs
+				config := transport.TLSClientConfig.Clone()
+				config.ServerName, config.NextProtos = "example.com", []string{"h2"}
+				if l == httpPipes {
+					config.NextProtos = []string{"http/1.1"}
+				}
+				secured := tls.Client(c, config)
+				if handshake {
+					if err := secured.HandshakeContext(ctx); err != nil {
+						t.Fatal(err)
+					}
+				}
+				reading.Go(func() { _, _ = io.Copy(io.Discard, c) }) // whatever is said at the end
+			}
+			synctest.Wait()
+			began := time.Now()
+			cancel()
+			if err := <-over; err != nil {
+				t.Errorf("Run: got %v, want nil", err)
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("handshake %v: took %s to stop, want less than 2s", handshake, took)
+			}
+			reading.Wait()
 		})
 	}
 }
