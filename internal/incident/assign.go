@@ -49,29 +49,27 @@ func (s *Set) Assign(f heal.Fault, g Graph, now time.Time) Assignment {
 	if a, ok := s.sameEntity(here, f, now); ok {
 		return a
 	}
-	var bounded bool
+	var down, up reach
 	if g != nil {
-		a, ok, cut := s.symptom(here, f, g, now)
-		if ok {
+		var a Assignment
+		var ok bool
+		if a, ok, down = s.symptom(here, f, g, now); ok {
 			return a
 		}
-		bounded = cut
-		a, ok, cut = s.deeper(here, f, g, now)
-		if ok {
+		if a, ok, up = s.deeper(here, f, g, now); ok {
 			return a
 		}
-		bounded = bounded || cut
 	}
 	if a, ok := s.sameService(f, g, now); ok {
 		return a
 	}
-	if a, ok := s.together(here, f, g, now); ok {
+	if a, ok := s.together(here, f, down, up, now); ok {
 		return a
 	}
 	own := Assignment{Role: heal.Primary, Score: 1, Reasons: []heal.Reason{{
 		Code: "own_case", Text: fmt.Sprintf("%s has no open case and depends on none, nor does a case depend on it", f.Key),
 	}}}
-	if bounded {
+	if down.cut || up.cut {
 		own.Reasons = append(own.Reasons, heal.Reason{
 			Code: "walk_bounded", Text: fmt.Sprintf("the topology around %s is larger than what is searched for related cases", f.Key.Entity),
 			Data: map[string]any{"max_entities": s.opts.MaxVisit, "max_depth": s.opts.MaxDepth},
@@ -112,31 +110,31 @@ func (s *Set) sameEntity(here place, f heal.Fault, now time.Time) (Assignment, b
 }
 
 // symptom joins the nearest case the fault's entity depends on.
-func (s *Set) symptom(here place, f heal.Fault, g Graph, now time.Time) (Assignment, bool, bool) {
-	e, steps, ok, cut := s.nearest(here, f, callees(g), now, func(e *entry) bool { return explains(e, f) })
+func (s *Set) symptom(here place, f heal.Fault, g Graph, now time.Time) (Assignment, bool, reach) {
+	e, steps, ok, came := s.nearest(here, f, callees(g), now, func(e *entry) bool { return explains(e, f) })
 	if !ok {
-		return Assignment{}, false, cut
+		return Assignment{}, false, came
 	}
 	return s.tie(e, f, heal.Secondary, distance(steps), "depends_on_case",
 		fmt.Sprintf("%s depends on %s, where this case is, over %d step(s)", f.Key.Entity, e.seat(), steps),
-		map[string]any{"steps": steps}, now), true, cut
+		map[string]any{"steps": steps}, now), true, came
 }
 
 // deeper joins the nearest case that depends on the fault's entity, as its
 // primary fault.
-func (s *Set) deeper(here place, f heal.Fault, g Graph, now time.Time) (Assignment, bool, bool) {
+func (s *Set) deeper(here place, f heal.Fault, g Graph, now time.Time) (Assignment, bool, reach) {
 	// The case must be explained by the new fault, not by what it has found
 	// before: only its seat counts, and only while nothing was done.
 	fits := func(e *entry) bool {
 		return !e.acted() && !standsAlone(e.primary, f.Key.Type) && !s.offSeat(e, f, g)
 	}
-	e, steps, ok, cut := s.nearest(here, f, callers(g), now, fits)
+	e, steps, ok, came := s.nearest(here, f, callers(g), now, fits)
 	if !ok {
-		return Assignment{}, false, cut
+		return Assignment{}, false, came
 	}
 	return s.tie(e, f, heal.Primary, distance(steps), "case_depends_on",
 		fmt.Sprintf("%s, where this case is, depends on %s over %d step(s); the deepest faulty dependency is the primary fault", e.seat(), f.Key.Entity, steps),
-		map[string]any{"steps": steps}, now), true, cut
+		map[string]any{"steps": steps}, now), true, came
 }
 
 // offSeat reports whether a diagnosed case comes from an entity that does not

@@ -34,9 +34,10 @@ const (
 )
 
 // closeness are the parts of the window at which meetings are counted for the
-// second test: what always follows within seconds is less of a chance than what
-// follows within minutes.
-var closeness = [...]int64{1, 5, 25}
+// second test: what always follows within a minute is less of a chance than what
+// follows within five. Nothing finer: rules are evaluated and checks are run by the
+// minute, which makes their times meet.
+var closeness = [...]int64{1, 5}
 
 // bond gives that of two kinds of one place by what began before a time, the
 // window before it left out; ok is false if they have none.

@@ -51,8 +51,9 @@ func (s *Set) began(e *entry, f *heal.Fault) {
 func (s *Set) stale(o onset) bool { return s.cases[o.of.id] != o.of }
 
 // together joins the case with a fault that often began together with this one,
-// and that the topology does not tie to it. Of several the surest bond wins.
-func (s *Set) together(here place, f heal.Fault, g Graph, now time.Time) (Assignment, bool) {
+// and that the topology has no path to in either direction, as far as was
+// searched. Of several the surest bond wins.
+func (s *Set) together(here place, f heal.Fault, down, up reach, now time.Time) (Assignment, bool) {
 	learnt := s.opts.Onsets
 	if learnt == nil {
 		return Assignment{}, false
@@ -70,11 +71,10 @@ func (s *Set) together(here place, f heal.Fault, g Graph, now time.Time) (Assign
 	var best *onset
 	var strongest bond
 	var role heal.Role
-	var tied map[heal.EntityID]bool
 	scanned, from, until := 0, began.Add(-s.opts.Window).UnixNano(), began.Add(s.opts.Window).UnixNano()
 	for i := len(s.onsets) - 1; i >= 0 && s.onsets[i].at >= from && scanned < maxScanned; i-- {
 		o := &s.onsets[i]
-		if o.at > until || o.kind == k || o.of.place != here || s.stale(*o) {
+		if o.at > until || o.kind == k || o.of.place != here || o.entity == f.Key.Entity || down.seen[o.entity] || up.seen[o.entity] || s.stale(*o) {
 			continue
 		}
 		theirs := learnt.known(o.kind)
@@ -86,10 +86,7 @@ func (s *Set) together(here place, f heal.Fault, g Graph, now time.Time) (Assign
 		if !ok || best != nil && (b.sure < strongest.sure || b.sure == strongest.sure && o.of.id <= best.of.id) {
 			continue
 		}
-		if tied == nil {
-			tied = s.around(f.Key.Entity, g)
-		}
-		if as, fits := s.part(o, f, b); fits && !tied[o.entity] {
+		if as, fits := s.part(o, f, b); fits {
 			best, strongest, role = o, b, as
 		}
 	}
@@ -112,20 +109,4 @@ func (s *Set) part(o *onset, f heal.Fault, b bond) (heal.Role, bool) {
 		return heal.Primary, true
 	}
 	return heal.Secondary, explains(e, f)
-}
-
-// around gives the entities that the topology ties to one, in either direction,
-// as far as is searched; itself among them.
-func (s *Set) around(id heal.EntityID, g Graph) map[heal.EntityID]bool {
-	found := map[heal.EntityID]bool{id: true}
-	if g == nil {
-		return found
-	}
-	note := func(id heal.EntityID, _ int) bool {
-		found[id] = true
-		return false
-	}
-	walk(id, callees(g), s.opts, note)
-	walk(id, callers(g), s.opts, note)
-	return found
 }

@@ -255,7 +255,7 @@ func FuzzLearn(f *testing.F) {
 
 // TestBusyHoursTeachLess: four of four within minutes, in hours in which much else
 // began, is no wonder among many kinds, and needs more times to be believed. Four
-// of four within seconds is one.
+// of four at once is one.
 func TestBusyHoursTeachLess(t *testing.T) {
 	for _, tt := range []struct {
 		kinds, times int

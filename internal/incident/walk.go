@@ -31,14 +31,20 @@ func callers(g Graph) neighbours {
 	}
 }
 
+// reach is how far a walk came.
+type reach struct {
+	seen map[heal.EntityID]bool // where it began among them
+	cut  bool                   // a bound cut it short
+}
+
 // walk visits entities level by level from start, which is not visited, until
-// visit says stop or a bound is met. It reports whether a bound cut it short.
-func walk(start heal.EntityID, next neighbours, opts Options, visit func(heal.EntityID, int) (stop bool)) (cut bool) {
+// visit says stop or a bound is met.
+func walk(start heal.EntityID, next neighbours, opts Options, visit func(heal.EntityID, int) (stop bool)) reach {
 	seen := map[heal.EntityID]bool{start: true}
 	level := []heal.EntityID{start}
 	for depth := 1; len(level) > 0; depth++ {
 		if depth > opts.MaxDepth {
-			return true
+			return reach{seen, true}
 		}
 		var further []heal.EntityID
 		for _, at := range level {
@@ -47,27 +53,27 @@ func walk(start heal.EntityID, next neighbours, opts Options, visit func(heal.En
 					continue
 				}
 				if len(seen) > opts.MaxVisit {
-					return true
+					return reach{seen, true}
 				}
 				seen[id] = true
 				further = append(further, id)
 				if visit(id, depth) {
-					return false
+					return reach{seen, false}
 				}
 			}
 		}
 		level = further
 	}
-	return false
+	return reach{seen, false}
 }
 
 // nearest finds the case that stands on the entity fewest steps away; of those
 // at one distance, the newest.
-func (s *Set) nearest(here place, f heal.Fault, next neighbours, now time.Time, fits func(*entry) bool) (best *entry, steps int, ok, cut bool) {
+func (s *Set) nearest(here place, f heal.Fault, next neighbours, now time.Time, fits func(*entry) bool) (best *entry, steps int, ok bool, came reach) {
 	if len(s.cases) == 0 {
-		return nil, 0, false, false
+		return nil, 0, false, reach{}
 	}
-	cut = walk(f.Key.Entity, next, s.opts, func(id heal.EntityID, depth int) bool {
+	came = walk(f.Key.Entity, next, s.opts, func(id heal.EntityID, depth int) bool {
 		if ok && depth > steps {
 			return true
 		}
@@ -77,7 +83,7 @@ func (s *Set) nearest(here place, f heal.Fault, next neighbours, now time.Time, 
 		}
 		return false
 	})
-	return best, steps, ok, cut
+	return best, steps, ok, came
 }
 
 // placed reports whether the topology knows the entity.
