@@ -150,3 +150,103 @@ func TestAConnectionThatPanicsIsCutAlone(t *testing.T) {
 		t.Errorf("log: got %q, want the panic with its stack", text)
 	}
 }
+
+// late is a listener that still gives a connection when it is closed, as one may
+// that was accepted at that moment.
+type late struct {
+	net.Listener
+
+	conn      net.Conn
+	until     <-chan struct{} // when it gives the connection; nil: at once
+	accepting chan struct{}
+	closed    chan struct{}
+	once      sync.Once
+	given     bool
+}
+
+func (l *late) Accept() (net.Conn, error) {
+	if l.given {
+		return nil, net.ErrClosed
+	}
+	close(l.accepting)
+	<-l.closed
+	if l.until != nil {
+		<-l.until
+		for range 1000 {
+			runtime.Gosched() // to be as late as can be
+		}
+	}
+	l.given = true
+	return l.conn, nil
+}
+
+func (l *late) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// TestAConnectionAcceptedWhileStoppingIsServed says that it has the time that
+// others have, and no more.
+func TestAConnectionAcceptedWhileStoppingIsServed(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		ours, theirs := net.Pipe()
+		l := &late{conn: theirs, accepting: make(chan struct{}), closed: make(chan struct{})}
+		begun := make(chan *line, 1)
+		s := New(slog.New(slog.DiscardHandler), func(c net.Conn) Conn {
+			return &line{Conn: c, deaf: deaf, begun: begun, over: make(chan struct{})}
+		})
+		if deaf {
+			l.until = s.cut // when others are cut
+		}
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(t.Context(), l) }()
+		<-l.accepting
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		s.Stop(ctx)
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("deaf %v: Serve: got %v, want nil", deaf, err)
+		}
+		select {
+		case <-begun:
+		default:
+			t.Errorf("deaf %v: got a connection that was never served", deaf)
+		}
+		ours.Close()
+	}
+}
+
+// TestLinger has a peer read what was written last although it sent what nobody
+// read.
+func TestLinger(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ours, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.Write(make([]byte, 100<<10)); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_, _ = theirs.Write([]byte("last"))
+		_ = theirs.SetReadDeadline(time.Unix(1, 0)) // as one who wakes a reader does
+		Linger(theirs)
+		_ = theirs.Close()
+	}()
+	got, err := io.ReadAll(ours)
+	if string(got) != "last" || err != nil {
+		t.Errorf("got %q and %v, want what was written last", got, err)
+	}
+	ours.Close()
+	<-over
+}
