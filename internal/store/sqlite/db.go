@@ -24,6 +24,7 @@ type DB struct {
 	path   string
 	tables map[store.Table]*table
 	lock   *os.File
+	file   *os.File // the database's, for syncs; closed before SQLite is done with it, it would undo SQLite's locks
 	turn   turn.Turn
 
 	// Owned by whoever holds the turn.
@@ -32,6 +33,8 @@ type DB struct {
 	last   store.Revision // newest revision given out, committed or not
 
 	readers chan *session // a nil session is a slot not opened yet
+	copier  *session      // of copyLog
+	copying sync.WaitGroup
 	done    chan struct{} // closed by Close
 
 	mu        sync.Mutex
@@ -84,6 +87,9 @@ func open(ctx context.Context, o Options, migrations []migration.Migration) (_ *
 			err = errors.Join(err, db.closeFiles())
 		}
 	}()
+	if db.file, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+		return nil, &heal.Error{Op: op, Kind: heal.Invalid, Err: err}
+	}
 	busy := cmp.Or(o.Busy, 5*time.Second)
 	if db.writer, err = openSession(ctx, writeDSN(path, busy)); err != nil {
 		return nil, heal.Wrap(op, explain(path, err))
@@ -98,6 +104,18 @@ func open(ctx context.Context, o Options, migrations []migration.Migration) (_ *
 	for range cap(db.readers) {
 		db.readers <- nil
 	}
+	if db.copier, err = openSession(ctx, writeDSN(path, 0)); err != nil {
+		return nil, heal.Wrap(op, explain(path, err))
+	}
+	db.copying.Go(func() {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		db.copying.Go(func() {
+			<-db.done
+			cancel()
+		})
+		db.copyLog(ctx, db.copier)
+	})
 	return db, nil
 }
 
@@ -140,6 +158,7 @@ func (db *DB) Close() error {
 	}
 	db.commit() // what the last update in line left open
 	close(db.done)
+	db.copying.Wait()
 	var errs []error
 	for range cap(db.readers) {
 		if s := <-db.readers; s != nil {
@@ -150,11 +169,16 @@ func (db *DB) Close() error {
 }
 
 func (db *DB) closeFiles() error {
-	var err error
-	if db.writer != nil {
-		err = db.writer.close()
+	var errs []error
+	for _, s := range []*session{db.copier, db.writer} {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
 	}
-	return errors.Join(err, db.lock.Close())
+	if db.file != nil {
+		errs = append(errs, db.file.Close())
+	}
+	return errors.Join(append(errs, db.lock.Close())...)
 }
 
 // View runs f on one consistent snapshot.

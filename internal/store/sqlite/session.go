@@ -26,15 +26,14 @@ type session struct {
 	broken bool // not to be used again
 }
 
-// writeDSN names the connection that writes: every commit synced, a lock held
-// by a foreign tool waited for, the log (pages of 4 KiB) copied into the file
-// each 16 MiB, which one unlucky commit pays for, and cut to 64 MiB after a burst.
+// writeDSN names a connection that writes: every commit synced, a lock held by a
+// foreign tool waited for, the log copied by copyLog and cut to 64 MiB after a burst.
 // What savepoints need to undo an update stays in memory instead of a file.
 func writeDSN(path string, busy time.Duration) string {
 	return dsn(path, url.Values{"_pragma": {
 		"busy_timeout(" + strconv.FormatInt(busy.Milliseconds(), 10) + ")",
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
-		"journal_size_limit(67108864)", "wal_autocheckpoint(4000)", "cache_size(-8000)", "temp_store(MEMORY)",
+		"journal_size_limit(67108864)", "wal_autocheckpoint(0)", "cache_size(-8000)", "temp_store(MEMORY)",
 	}})
 }
 
