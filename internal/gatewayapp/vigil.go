@@ -19,8 +19,12 @@ type vigil struct {
 	nap      func()        // sleeps in the kernel for a few milliseconds
 }
 
-// lookEvery is how often it is seen whether requests come again.
-const lookEvery = 50 * time.Millisecond
+// lookEvery is how often it is seen whether requests come again, patience for how
+// many naps they may stay away.
+const (
+	lookEvery = 50 * time.Millisecond
+	patience  = 10
+)
 
 // run keeps the vigil until ctx ends. Meanwhile GOMAXPROCS is higher by one, and
 // does not follow a processor limit that changes.
@@ -35,8 +39,15 @@ func (v *vigil) run(ctx context.Context) {
 			return
 		case <-look.C:
 		}
-		for now := v.requests(); now != last && ctx.Err() == nil; now = v.requests() {
-			last = now
+		quiet := patience
+		for ctx.Err() == nil {
+			if now := v.requests(); now != last {
+				last, quiet = now, 0
+			}
+			if quiet >= patience {
+				break
+			}
+			quiet++
 			v.nap()
 			runtime.Gosched() // the monitor takes a processor away, too, that stays with one goroutine
 		}
